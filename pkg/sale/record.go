@@ -1,0 +1,136 @@
+package sale
+
+// Offset is a record's place in its partition. A sale and a request are named
+// by the offset of the record that made them.
+type Offset int64
+
+// None stands where there is no offset.
+const None Offset = -1
+
+// Time is log time: milliseconds since the Unix epoch, UTC.
+type Time int64
+
+// Product names what is sold: the key of its records.
+type Product string
+
+// Buyer is a buyer's pseudonym. Two requests are of the same buyer if their
+// pseudonyms are equal; the log knows nothing else of a person.
+type Buyer string
+
+// Schema versions that a record of type schema can raise a partition to.
+// A partition starts below the first, where nothing but a schema record acts.
+const (
+	FirstSchema  = 1
+	NewestSchema = 1
+)
+
+// Rules versions that a sale can be created with. A sale keeps its rules for
+// ever, so a version stays here as long as a log may hold a sale of it.
+const (
+	FirstRules  = 1
+	NewestRules = 1
+)
+
+// Record is one record of the log as the core reads it.
+type Record struct {
+	Offset  Offset
+	Time    Time    // the broker's timestamp
+	Product Product // the record's key
+	Body    Body    // nil where the value could not be read: the record is malformed
+}
+
+// Body is what a record says.
+type Body interface{ body() }
+
+// Create opens a sale of the record's product.
+type Create struct {
+	Rules    int
+	Settings Settings
+	BuyerKey string // id of the key that all of the sale's pseudonyms are made with
+	Actor    string // who did it
+	Reason   string // and why
+}
+
+// Buy asks for units of a sale. The record's offset is the request's name.
+type Buy struct {
+	Sale       Offset
+	Buyer      Buyer
+	Quantity   int64
+	AcceptedAt Time // the ingress's clock; shown, never decided by
+}
+
+// Confirm turns a hold into a sold unit.
+type Confirm struct {
+	Request          Offset
+	PaymentReference string
+}
+
+// Release gives a hold back.
+type Release struct {
+	Request Offset
+	By      Party
+}
+
+// Party is who asked for a release.
+type Party string
+
+// The parties.
+const (
+	ByShopper  Party = "shopper"
+	ByMerchant Party = "merchant"
+)
+
+// Tick lets log time pass. Committed, when above 0, says that every decision
+// below that offset can be known to its shopper, and so starts the holds that
+// were decided below it.
+type Tick struct {
+	Committed Offset
+}
+
+// Schema raises the partition's schema version.
+type Schema struct {
+	Version int
+}
+
+// Bounds of what a record's fields may hold. A record outside them is
+// malformed: whatever the core lets through fits a ledger's row and an answer.
+const (
+	maxText = 128                 // characters of a pseudonym, a key id or a payment reference
+	maxTime = 253_402_300_799_999 // the last millisecond of the year 9999
+)
+
+// readable reports whether s is 1 to maxText visible ASCII characters.
+func readable(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= maxText
+}
+
+// wellFormed reports whether a record says something that can be decided.
+func (r *Record) wellFormed() bool {
+	switch body := r.Body.(type) {
+	case Tick:
+		return body.Committed >= 0 && body.Committed <= r.Offset
+	case Schema:
+		return body.Version >= FirstSchema
+	case Create:
+		return ValidProduct(r.Product) && readable(body.BuyerKey)
+	case Buy:
+		return ValidProduct(r.Product) && readable(string(body.Buyer)) && body.AcceptedAt >= 0 && body.AcceptedAt <= maxTime
+	case Confirm:
+		return ValidProduct(r.Product) && readable(body.PaymentReference)
+	case Release:
+		return ValidProduct(r.Product) && (body.By == ByShopper || body.By == ByMerchant)
+	}
+	return false
+}
+
+func (Create) body()  {}
+func (Buy) body()     {}
+func (Confirm) body() {}
+func (Release) body() {}
+func (Tick) body()    {}
+func (Schema) body()  {}

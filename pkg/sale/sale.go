@@ -1,0 +1,116 @@
+package sale
+
+// Stage is where a sale stands.
+type Stage string
+
+// StageOpen is a sale that takes requests.
+const StageOpen Stage = "open"
+
+// ValidProduct reports whether p can name a product: 1 to 64 of a-z 0-9 . _ -,
+// starting with a letter or digit.
+func ValidProduct(p Product) bool {
+	if len(p) < 1 || len(p) > 64 {
+		return false
+	}
+	for i := 0; i < len(p); i++ {
+		switch c := p[i]; {
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9':
+		case (c == '.' || c == '_' || c == '-') && i > 0:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// Sale is the public part of a sale's state. It holds that
+// Quantity = Available + Reserved + Held + Confirmed, in units, and that none
+// of them is negative.
+type Sale struct {
+	ID        Offset  `json:"sale"` // offset of its sale.create
+	Product   Product `json:"product"`
+	Rules     int     `json:"rules"`
+	BuyerKey  string  `json:"buyer_key"`
+	Settings          // Quantity among them
+	Stage     Stage   `json:"stage"`
+	CreatedAt Time    `json:"created_at"`
+
+	// Version counts the changes of its settings, from 1.
+	Version int64 `json:"version"`
+	// Revision is the offset of the last record that changed anything of it.
+	Revision Offset `json:"revision"`
+
+	Available int64 `json:"available"`
+	Reserved  int64 `json:"reserved"`
+	Held      int64 `json:"held"`
+	Confirmed int64 `json:"confirmed"`
+
+	// How many requests named this sale while it was current, and how many of
+	// them were told sold_out or were rejected.
+	Requests int64 `json:"requests"`
+	SoldOut  int64 `json:"sold_out"`
+	Rejected int64 `json:"rejected"`
+
+	// Defaults say what became of a decided request that has no row.
+	Defaults []Default `json:"defaults"`
+}
+
+// Default is the outcome of every decided request from an offset on that has
+// no row, until the next Default.
+type Default struct {
+	From   Offset `json:"from"`
+	State  State  `json:"state"`
+	Reason Reason `json:"reason"`
+}
+
+// DefaultAt gives the outcome that a decided request of this sale at offset
+// has, unless it has a row. It is false for an offset before the sale.
+func (s *Sale) DefaultAt(offset Offset) (Default, bool) {
+	for i := len(s.Defaults) - 1; i >= 0; i-- {
+		if s.Defaults[i].From <= offset {
+			return s.Defaults[i], true
+		}
+	}
+	return Default{}, false
+}
+
+// SoldOutForGood reports whether no unit is left and none can come back
+// before somebody returns one that is paid for.
+func (s *Sale) SoldOutForGood() bool {
+	return s.Available == 0 && s.Reserved == 0 && s.Held == 0
+}
+
+// Balanced reports whether the units add up.
+func (s *Sale) Balanced() bool {
+	return s.Available >= 0 && s.Reserved >= 0 && s.Held >= 0 && s.Confirmed >= 0 &&
+		s.Quantity == s.Available+s.Reserved+s.Held+s.Confirmed
+}
+
+// saleState is a sale with what the core needs to decide about it.
+type saleState struct {
+	Sale
+	buyers  map[Buyer]*buyerState
+	changes *Changes // the batch that has noted it as changed
+}
+
+// buyerState is what a buyer has in a sale.
+type buyerState struct {
+	live      Offset // the live request, or None
+	confirmed int64  // units
+}
+
+func (s *saleState) buyer(b Buyer) *buyerState {
+	of := s.buyers[b]
+	if of == nil {
+		of = &buyerState{live: None}
+		s.buyers[b] = of
+	}
+	return of
+}
+
+// forget drops what is known of a buyer that has nothing.
+func (s *saleState) forget(b Buyer) {
+	if of := s.buyers[b]; of != nil && of.live == None && of.confirmed == 0 {
+		delete(s.buyers, b)
+	}
+}

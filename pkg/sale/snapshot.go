@@ -1,0 +1,110 @@
+package sale
+
+import (
+	"cmp"
+	"container/heap"
+	"fmt"
+	"slices"
+)
+
+// Snapshot is a partition's state as rows: what a ledger keeps of it. The
+// rejected requests in it are the duplicates; requests that a sale's default
+// answers for are not in it.
+type Snapshot struct {
+	Next      Offset
+	Now       Time
+	Schema    int
+	Malformed int64
+	Sales     []Sale
+	Requests  []Request
+	Starts    Starts // from OldestStart on
+}
+
+// Restore makes the partition that a snapshot was taken of. The snapshot's
+// slices may be in any order but Starts.
+func Restore(from Snapshot) (*Partition, error) {
+	p := New()
+	p.next, p.now, p.schema, p.malformed = from.Next, from.Now, from.Schema, from.Malformed
+	p.starts = slices.Clone(from.Starts)
+	p.begun = make([]int, len(p.starts))
+
+	for _, s := range from.Sales {
+		if !s.Balanced() {
+			return nil, fmt.Errorf("restoring sale %d: its units do not add up", s.ID)
+		}
+		state := &saleState{Sale: s, buyers: make(map[Buyer]*buyerState)}
+		p.sales[s.ID] = state
+		if latest := p.current[s.Product]; latest == nil || latest.ID < s.ID {
+			p.current[s.Product] = state
+		}
+	}
+	for i := range from.Requests {
+		if err := p.restore(from.Requests[i]); err != nil {
+			return nil, fmt.Errorf("restoring request %d: %w", from.Requests[i].Offset, err)
+		}
+	}
+	slices.SortFunc(p.unstarted, func(a, b *Request) int { return cmp.Compare(a.HeldSince, b.HeldSince) })
+	heap.Init(&p.due)
+	return p, nil
+}
+
+func (p *Partition) restore(r Request) error {
+	switch r.State {
+	case Rejected:
+		if r.Reason == ReasonDuplicate {
+			p.first[r.Offset] = r.First
+		}
+		return nil
+	case Expired, Released, Returned:
+		p.ended[r.Offset] = r.State
+		return nil
+	case Held, Confirmed:
+	case Queued, Reserved, Waitlisted, SoldOut:
+		return fmt.Errorf("no rule of this program leaves a row in state %s", r.State)
+	default:
+		return fmt.Errorf("unknown state %q", r.State)
+	}
+	s := p.sales[r.Sale]
+	if s == nil {
+		return fmt.Errorf("its sale %d is missing", r.Sale)
+	}
+	p.requests[r.Offset] = &r
+	of := s.buyer(r.Buyer)
+	if r.State == Confirmed {
+		of.confirmed += r.Quantity
+		return nil
+	}
+	of.live = r.Offset
+	i, begun := p.starts.find(r.HeldSince)
+	if !begun {
+		p.unstarted = append(p.unstarted, &r)
+		return nil
+	}
+	p.begun[i]++
+	p.due = append(p.due, due{at: p.starts[i].At + Time(s.HoldSeconds*1000), kind: dueExpiry, offset: r.Offset})
+	return nil
+}
+
+// Snapshot takes p's state, in the order of offsets. Restore of it makes an
+// equal partition.
+func (p *Partition) Snapshot() Snapshot {
+	snapshot := Snapshot{
+		Next: p.next, Now: p.now, Schema: p.schema, Malformed: p.malformed,
+		Starts: slices.Clone(p.starts),
+	}
+	for _, s := range p.sales {
+		snapshot.Sales = append(snapshot.Sales, s.Sale)
+	}
+	for _, r := range p.requests {
+		snapshot.Requests = append(snapshot.Requests, *r)
+	}
+	for offset, state := range p.ended {
+		snapshot.Requests = append(snapshot.Requests, Request{Offset: offset, State: state, Sale: None, First: None, HeldSince: None})
+	}
+	for offset, first := range p.first {
+		snapshot.Requests = append(snapshot.Requests, Request{Offset: offset, State: Rejected, Reason: ReasonDuplicate, Sale: None, First: first, HeldSince: None})
+	}
+	slices.SortFunc(snapshot.Sales, func(a, b Sale) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(snapshot.Requests, func(a, b Request) int { return cmp.Compare(a.Offset, b.Offset) })
+	return snapshot
+}

@@ -1,0 +1,279 @@
+package allocator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/anteroomhq/anteroom/pkg/event"
+	"github.com/anteroomhq/anteroom/pkg/sale"
+)
+
+const (
+	// A batch that has this many records waits for the commit in hand.
+	maxBatchRecords = 50_000
+	// How often an owner repeats its watermark.
+	lifeInterval = 500 * time.Millisecond
+)
+
+// owner is one ownership of one partition: from a claim to the first doubt.
+// Only its run loop touches it.
+type owner struct {
+	partition int32
+	epoch     int64
+	log       Log
+	ledger    Ledger
+	logger    *slog.Logger
+	metrics   *metrics
+	announcer *announcer
+
+	state     *sale.Partition
+	batch     assembly    // applied, and not handed to a commit
+	committed sale.Offset // the ledger has everything below it
+	end       sale.Offset // of the log, as last told
+	ticker    ticker
+}
+
+// portion is what one read brought, decoded.
+type portion struct {
+	records []sale.Record
+	last    event.Digest // of the last record
+	end     sale.Offset
+	err     error
+}
+
+// own claims the partition and serves it until something is in doubt. The
+// error says what; the epoch is 0 where the claim failed.
+func (a *Allocator) own(ctx context.Context, partition int32, logger *slog.Logger) (int64, error) {
+	claim, err := a.claim(ctx, partition)
+	if err != nil {
+		return 0, err
+	}
+	a.metrics.epoch.WithLabelValues(label(partition)).Set(float64(claim.Epoch))
+
+	bounded, cancel := context.WithTimeout(ctx, claimTimeout)
+	err = continues(bounded, a.config.Log, partition, claim)
+	cancel()
+	if err != nil {
+		return claim.Epoch, err
+	}
+	state, err := sale.Restore(claim.State)
+	if err != nil {
+		return claim.Epoch, fmt.Errorf("restoring the partition: %w: %w", sale.ErrBroken, err)
+	}
+	reader, err := a.config.Log.Open(partition, state.Next())
+	if err != nil {
+		return claim.Epoch, fmt.Errorf("opening the log: %w", err)
+	}
+	logger.Info("owns the partition", "epoch", claim.Epoch, "next", state.Next())
+
+	ctx, stop := context.WithCancel(ctx)
+	o := &owner{
+		partition: partition, epoch: claim.Epoch,
+		log: a.config.Log, ledger: a.config.Ledger, logger: logger, metrics: a.metrics,
+		announcer: newAnnouncer(a.config.Log.Topic(), a.config.Feed, a.metrics),
+		state:     state, batch: newAssembly(claim),
+		committed: state.Next(), end: state.Next(), ticker: newTicker(),
+	}
+	portions := make(chan portion, 1)
+	reading, announcing := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(reading)
+		defer reader.Close()
+		read(ctx, reader, portions)
+	}()
+	go func() {
+		defer close(announcing)
+		o.announcer.run(ctx)
+	}()
+	err = o.run(ctx, portions)
+	stop()
+	<-reading
+	<-announcing
+	return claim.Epoch, err
+}
+
+func (a *Allocator) claim(ctx context.Context, partition int32) (Claim, error) {
+	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
+	defer cancel()
+	claim, err := a.config.Ledger.Claim(ctx, partition, a.config.Membership.Prove)
+	if err != nil {
+		return Claim{}, fmt.Errorf("claiming the partition: %w", err)
+	}
+	return claim, nil
+}
+
+// read decodes what the log brings, beside the loop that applies it, until an
+// error or ctx ends it.
+func read(ctx context.Context, reader Reader, portions chan<- portion) {
+	for {
+		entries, end, err := reader.Read(ctx)
+		for _, p := range cut(entries, end) {
+			if !hand(ctx, portions, p) {
+				return
+			}
+		}
+		if err != nil {
+			hand(ctx, portions, portion{err: err})
+			return
+		}
+	}
+}
+
+func hand(ctx context.Context, portions chan<- portion, p portion) bool {
+	select {
+	case portions <- p:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// cut decodes entries into portions. A schema record begins one, so that what
+// comes before it is committed also where this program cannot go past it.
+func cut(entries []event.Entry, end sale.Offset) []portion {
+	var portions []portion
+	var records []sale.Record
+	for i := range entries {
+		record := entries[i].Record()
+		if _, schema := record.Body.(sale.Schema); schema && len(records) > 0 {
+			portions = append(portions, portion{records: records, last: entries[i-1].Digest(), end: end})
+			records = nil
+		}
+		if records == nil {
+			records = make([]sale.Record, 0, len(entries)-i)
+		}
+		records = append(records, record)
+	}
+	if len(records) > 0 {
+		portions = append(portions, portion{records: records, last: entries[len(entries)-1].Digest(), end: end})
+	}
+	return portions
+}
+
+// run is the loop: apply, commit, announce, tick.
+func (o *owner) run(ctx context.Context, portions <-chan portion) error {
+	life := time.NewTicker(lifeInterval)
+	defer life.Stop()
+	wake := time.NewTimer(0)
+	defer wake.Stop()
+	o.announcer.life(o.mark())
+
+	var inHand *Batch // being committed
+	outcome := make(chan error, 1)
+	for {
+		if inHand == nil && !o.batch.empty() {
+			inHand = o.seal()
+			go o.commit(ctx, inHand, outcome)
+		}
+		wake.Reset(o.tick(time.Now()))
+
+		more := portions
+		if o.batch.records >= maxBatchRecords {
+			more = nil
+		}
+		select {
+		case p := <-more:
+			if p.err != nil {
+				o.settle(inHand, outcome)
+				return fmt.Errorf("reading the log: %w", p.err)
+			}
+			if err := o.apply(p); err != nil {
+				o.settle(inHand, outcome)
+				if errors.Is(err, sale.ErrSchemaTooNew) && !o.batch.empty() {
+					last := o.seal()
+					o.commit(ctx, last, outcome)
+					o.settle(last, outcome)
+				}
+				return err
+			}
+		case err := <-outcome:
+			if err != nil {
+				return err
+			}
+			o.concluded(inHand)
+			inHand = nil
+		case acknowledged := <-o.ticker.acknowledged:
+			o.ticker.note(acknowledged, time.Now())
+		case <-wake.C:
+		case <-life.C:
+			o.announcer.life(o.mark())
+		case <-ctx.Done():
+			o.settle(inHand, outcome)
+			return ctx.Err()
+		}
+	}
+}
+
+// apply decides a portion's records.
+func (o *owner) apply(p portion) error {
+	for i := range p.records {
+		record := &p.records[i]
+		if err := o.state.Apply(*record, &o.batch.changes); err != nil {
+			return fmt.Errorf("applying: %w", err)
+		}
+		if skew, ok := o.ticker.skew(record); ok {
+			o.noteSkew(skew)
+		}
+	}
+	o.batch.records += len(p.records)
+	o.batch.last = p.last
+	o.end = max(o.end, p.end, o.state.Next())
+	return nil
+}
+
+// seal closes the batch in the making.
+func (o *owner) seal() *Batch {
+	return o.batch.seal(o.state, o.partition, o.epoch)
+}
+
+// commit hands a batch to the ledger. It is not cut short when the loop is
+// told to stop: the batch in hand is finished.
+func (o *owner) commit(ctx context.Context, batch *Batch, outcome chan<- error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	defer cancel()
+	began := time.Now()
+	err := o.ledger.Commit(ctx, batch)
+	if err != nil {
+		err = fmt.Errorf("committing [%d, %d): %w", batch.From, batch.To, err)
+	} else {
+		o.metrics.commitDuration.Observe(time.Since(began).Seconds())
+	}
+	outcome <- err
+}
+
+// concluded takes note of a batch that is committed.
+func (o *owner) concluded(batch *Batch) {
+	o.committed = batch.To
+	o.metrics.batchRecords.Observe(float64(batch.To - batch.From))
+	o.announcer.announce(batch, o.end)
+	for outcome, n := range batch.outcomes {
+		o.metrics.decisions.WithLabelValues(string(outcome.product), string(outcome.state)).Add(float64(n))
+	}
+}
+
+// settle waits for the commit in hand, if there is one, and announces it.
+func (o *owner) settle(inHand *Batch, outcome <-chan error) {
+	if inHand == nil {
+		return
+	}
+	if err := <-outcome; err != nil {
+		o.logger.Warn("the last batch may not be committed", "error", err)
+		return
+	}
+	o.concluded(inHand)
+}
+
+func (o *owner) mark() mark {
+	return mark{partition: o.partition, epoch: o.epoch, watermark: o.committed, end: o.end, now: o.state.Now()}
+}
+
+// noteSkew compares the broker's clock with this one's, at a tick of ours.
+func (o *owner) noteSkew(skew time.Duration) {
+	o.metrics.skew.WithLabelValues(label(o.partition)).Set(skew.Seconds())
+	if skew.Abs() > maxSkew {
+		o.logger.Error("the broker's clock and this one are too far apart; holds end by the broker's", "skew", skew)
+	}
+}

@@ -1,0 +1,57 @@
+package board
+
+import (
+	"context"
+
+	"github.com/anteroomhq/anteroom/pkg/event"
+	"github.com/anteroomhq/anteroom/pkg/sale"
+)
+
+// Ledger is Postgres as a board reads it.
+type Ledger interface {
+	// Since reads, in one snapshot of the database, a partition's watermark
+	// and everything that was caused at or after from. Where that is more than
+	// limit rows of requests or of results, it gives those caused at or after
+	// the later offset Extract.From.
+	Since(ctx context.Context, partition int32, from sale.Offset, limit int) (Extract, error)
+
+	// Request reads one request, in one snapshot with the partition's
+	// watermark.
+	Request(ctx context.Context, partition int32, offset sale.Offset) (Found, error)
+
+	// Result reads a command's result, or gives false if there is none.
+	Result(ctx context.Context, partition int32, command sale.Offset) (sale.Result, bool, error)
+}
+
+// Extract is what a ledger says of a partition.
+type Extract struct {
+	Topic     event.TopicID
+	Epoch     int64
+	Watermark sale.Offset
+	Now       sale.Time // log time
+	Stopped   string    // why the partition cannot go on; empty if it can
+
+	From        sale.Offset // the rows below are those caused at or after it
+	Requests    []sale.Request
+	Results     []sale.Result
+	Sales       []sale.Sale  // all
+	Starts      []sale.Start // all
+	OldestStart sale.Offset
+}
+
+// Found is one request in the ledger.
+type Found struct {
+	Watermark sale.Offset
+	Row       *sale.Request // nil if it has none
+	Sale      *sale.Sale    // the sale that was asked for or that the row names, nil if there is none
+	Starts    []sale.Start
+}
+
+// Feed brings the messages that owners publish.
+type Feed interface {
+	// Run subscribes and calls receive for every message, from one goroutine,
+	// until ctx is done. It subscribes again by itself, and calls subscribed
+	// each time that a subscription begins to hold: what was published before
+	// may have been missed.
+	Run(ctx context.Context, subscribed func(), receive func(message []byte)) error
+}

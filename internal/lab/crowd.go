@@ -1,0 +1,311 @@
+package lab
+
+import (
+	"container/heap"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/anteroomhq/anteroom/pkg/sale"
+)
+
+const (
+	progressInterval = 250 * time.Millisecond
+	// Pause before trying again where an answer is missing, or says none.
+	retryPause = 200 * time.Millisecond
+	// One loser in so many is asked once more at the end, and every winner.
+	lookAgainEvery = 100
+)
+
+// crowd is a run.
+type crowd struct {
+	config Config
+	caller *caller
+	tally  *tally
+
+	jobs    chan *shopper // to the workers
+	again   chan *shopper // from them, with the next step
+	streams chan struct{} // a place for each open WebSocket
+	running sync.WaitGroup
+}
+
+// Run sends the crowd and returns when every shopper has an outcome or has lost
+// patience. report, if not nil, is called from one goroutine from time to time.
+// When ctx ends it returns what was seen so far, and ctx's error.
+func Run(ctx context.Context, config Config, report func(Progress)) (Result, error) {
+	if err := config.Validate(); err != nil {
+		return Result{}, err
+	}
+	c := &crowd{
+		config: config, caller: newCaller(config), tally: newTally(config.Buyers),
+		jobs: make(chan *shopper), again: make(chan *shopper, config.Connections),
+		streams: make(chan struct{}, config.MaxStreams),
+	}
+	defer c.caller.close()
+
+	ctx, stop := context.WithCancel(ctx)
+	defer c.running.Wait()
+	defer stop()
+	for range config.Connections {
+		c.running.Go(func() { c.work(ctx) })
+	}
+	began := time.Now()
+	c.running.Go(func() { c.report(ctx, began, report) })
+
+	err := c.dispatch(ctx)
+	return c.tally.total(began), err
+}
+
+// dispatch gives out steps as they fall due, and clicks for as long as there
+// are any and not too many wait.
+func (c *crowd) dispatch(ctx context.Context) error {
+	var (
+		due     schedule
+		clicked int        // clicks given out
+		here    int        // shoppers who have not gone away
+		buying  int        // of them, those without a ticket
+		winners []*shopper // who pay when everybody has clicked
+	)
+	wake := time.NewTimer(0)
+	defer wake.Stop()
+	for clicked < c.config.Buyers || here > 0 {
+		if clicked == c.config.Buyers && buying == 0 {
+			for _, s := range winners {
+				s.step, s.due = pay, time.Now()
+				heap.Push(&due, s)
+			}
+			winners = nil
+		}
+		var next *shopper
+		var jobs chan *shopper
+		newcomer := false
+		wait := time.Second
+		if len(due) > 0 {
+			wait = time.Until(due[0].due)
+		}
+		switch {
+		case len(due) > 0 && wait <= 0:
+			next, jobs = due[0], c.jobs
+		case clicked < c.config.Buyers && here-len(winners) < c.config.MaxWaiting:
+			next, jobs, newcomer = &shopper{number: clicked, position: -1}, c.jobs, true
+		}
+		wake.Reset(max(wait, 0))
+		select {
+		case jobs <- next:
+			if newcomer {
+				clicked++
+				here++
+				buying++
+				c.tally.clicked.Add(1)
+			} else {
+				heap.Pop(&due)
+			}
+		case s := <-c.again:
+			if s.step != click && !s.counted {
+				s.counted = true
+				buying--
+			}
+			switch s.step {
+			case goAway:
+				here--
+			case waitPay:
+				winners = append(winners, s)
+			default:
+				heap.Push(&due, s)
+			}
+		case <-wake.C:
+		case <-ctx.Done():
+			return fmt.Errorf("the run was interrupted: %w", ctx.Err())
+		}
+	}
+	return nil
+}
+
+func (c *crowd) work(ctx context.Context) {
+	for {
+		select {
+		case s := <-c.jobs:
+			if c.take(ctx, s) {
+				continue // it follows by WebSocket, and comes back by itself
+			}
+			select {
+			case c.again <- s:
+			case <-ctx.Done():
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// take does a shopper's step and sets the next one. It reports whether the
+// shopper went over to a stream.
+func (c *crowd) take(ctx context.Context, s *shopper) (streaming bool) {
+	switch s.step {
+	case click:
+		return c.click(ctx, s)
+	case ask:
+		c.ask(s)
+	case pay:
+		c.pay(s)
+	case lookAt:
+		c.lookAgain(s)
+	case goAway, waitPay:
+	}
+	return false
+}
+
+func (c *crowd) click(ctx context.Context, s *shopper) (streaming bool) {
+	if s.clicked.IsZero() {
+		s.clicked = time.Now()
+		s.gaveUp = s.clicked.Add(c.config.Patience)
+	}
+	a, err := c.caller.buy(fmt.Sprintf("%s-%d", c.config.Crowd, s.number))
+	now := time.Now()
+	switch {
+	case err == nil && (a.code == fasthttp.StatusAccepted || a.code == fasthttp.StatusOK):
+		c.tally.noteAccepted(s.clicked, now)
+		s.told(a.status, c.tally, now)
+		s.etag = a.etag
+		if !s.decided && s.number%1000 < c.config.Follow {
+			select {
+			case c.streams <- struct{}{}:
+				c.running.Go(func() { c.stream(ctx, s) })
+				return true
+			default: // no place: poll
+			}
+		}
+		c.goOn(s, a.status.PollAfterMS, now)
+	case now.After(s.gaveUp):
+		c.leave(s, "no_answer", a.problem)
+	case err != nil, a.code == fasthttp.StatusServiceUnavailable, a.code == fasthttp.StatusTooManyRequests:
+		s.due = now.Add(max(a.retryAfter, retryPause) + rand.N(retryPause))
+	default:
+		c.leave(s, a.problem)
+	}
+	return false
+}
+
+// leave ends the journey of a shopper who got no ticket.
+func (c *crowd) leave(s *shopper, codes ...string) {
+	code := codes[0]
+	for _, better := range codes[1:] {
+		if better != "" {
+			code = better
+		}
+	}
+	c.tally.noteRefused(code)
+	s.step = goAway
+}
+
+func (c *crowd) ask(s *shopper) {
+	a, err := c.caller.ask(s.ticket, s.etag)
+	now := time.Now()
+	switch {
+	case err == nil && a.code == fasthttp.StatusOK:
+		s.told(a.status, c.tally, now)
+		s.etag = a.etag
+		c.goOn(s, a.status.PollAfterMS, now)
+	case now.After(s.gaveUp):
+		c.end(s)
+	default:
+		s.due = now.Add(max(a.retryAfter, retryPause) + rand.N(retryPause))
+	}
+}
+
+// goOn chooses the next step after a status.
+func (c *crowd) goOn(s *shopper, pollAfterMS int64, now time.Time) {
+	switch {
+	case s.state == sale.Held && c.config.MerchantToken != "":
+		s.step = waitPay
+	case s.decided:
+		c.finish(s, now)
+	default:
+		s.step = ask
+		s.due = now.Add(time.Duration(max(pollAfterMS, 1)) * time.Millisecond)
+	}
+}
+
+func (c *crowd) pay(s *shopper) {
+	a, err := c.caller.confirm(s.ticket, fmt.Sprintf("payment-%s-%d", c.config.Crowd, s.number))
+	now := time.Now()
+	switch {
+	case err == nil && a.code == fasthttp.StatusOK:
+		s.told(a.status, c.tally, now)
+		c.finish(s, now)
+	case err == nil && a.code == fasthttp.StatusConflict: // too late: ask how it ended
+		s.step, s.due = lookAt, now
+	case now.After(s.gaveUp.Add(c.config.Patience)):
+		c.end(s)
+	default: // the same again is the same confirmation
+		s.due = now.Add(max(a.retryAfter, retryPause))
+	}
+}
+
+// finish sends some to look once more whether their outcome still holds.
+func (c *crowd) finish(s *shopper, now time.Time) {
+	if s.state == sale.SoldOut && s.number%lookAgainEvery != 0 {
+		c.end(s)
+		return
+	}
+	s.step, s.due, s.etag = lookAt, now.Add(time.Second), ""
+	s.gaveUp = now.Add(c.config.Patience)
+}
+
+func (c *crowd) lookAgain(s *shopper) {
+	a, err := c.caller.ask(s.ticket, "")
+	now := time.Now()
+	switch {
+	case err == nil && a.code == fasthttp.StatusOK:
+		s.told(a.status, c.tally, now)
+		c.end(s)
+	case now.After(s.gaveUp):
+		c.end(s)
+	default:
+		s.due = now.Add(retryPause)
+	}
+}
+
+func (c *crowd) end(s *shopper) {
+	c.tally.noteEnd(s)
+	s.step = goAway
+}
+
+func (c *crowd) report(ctx context.Context, began time.Time, report func(Progress)) {
+	if report == nil {
+		return
+	}
+	every := time.NewTicker(progressInterval)
+	defer every.Stop()
+	for {
+		select {
+		case <-every.C:
+			if line, err := c.caller.line(); err == nil {
+				c.tally.line.Store(line)
+			}
+			report(c.tally.progress(began))
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// schedule is a heap of shoppers by the time of their next step.
+type schedule []*shopper
+
+func (s schedule) Len() int           { return len(s) }
+func (s schedule) Less(i, j int) bool { return s[i].due.Before(s[j].due) }
+func (s schedule) Swap(i, j int)      { s[i], s[j] = s[j], s[i] }
+func (s *schedule) Push(x any)        { *s = append(*s, x.(*shopper)) }
+func (s *schedule) Pop() any {
+	old := *s
+	last := old[len(old)-1]
+	old[len(old)-1] = nil
+	*s = old[:len(old)-1]
+	return last
+}

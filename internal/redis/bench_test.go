@@ -1,0 +1,93 @@
+package redis
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/anteroomhq/anteroom/internal/ingress"
+)
+
+// BenchmarkAdmit measures new buyers on a redis-server. Beside the time per
+// buyer it reports how many share a script call.
+func BenchmarkAdmit(b *testing.B) {
+	for _, callers := range []int{1, 64, 512, 4096} {
+		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
+			server := startRedis(b)
+			var calls, buyers, nanoseconds atomic.Int64
+			gate := NewGate(GateConfig{Client: open(b, server.URL), Observe: func(took time.Duration, n int) {
+				calls.Add(1)
+				buyers.Add(int64(n))
+				nanoseconds.Add(int64(took))
+			}})
+			run(b, gate)
+			var next atomic.Int64
+			var all sync.WaitGroup
+			b.ResetTimer()
+			for range callers {
+				all.Go(func() {
+					for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
+						if got, err := gate.Admit(b.Context(), ask(fmt.Sprintf("%022d", i))); err != nil || !let(got) {
+							b.Errorf("%+v, %v", got, err)
+							return
+						}
+					}
+				})
+			}
+			all.Wait()
+			b.StopTimer()
+			b.ReportMetric(float64(buyers.Load())/float64(calls.Load()), "buyers/call")
+			b.ReportMetric(float64(nanoseconds.Load())/1e3/float64(calls.Load()), "µs/call")
+		})
+	}
+}
+
+// BenchmarkMemory reports what a buyer costs in a redis-server's memory, with
+// the tables that lead to the key: one that was just let in, and one with a
+// hint.
+func BenchmarkMemory(b *testing.B) {
+	const buyers = 200_000
+	server := startRedis(b)
+	gate := NewGate(GateConfig{Client: open(b, server.URL)})
+	run(b, gate)
+	// A limit expires before all are in; without one, the mark is as large.
+	mark := func(ask ingress.Ask, done func()) {
+		gate.hints.push(remembered{key: key(ask), value: []byte("1"), done: done})
+	}
+	hint := func(ask ingress.Ask, done func()) {
+		gate.Remember(ask, ingress.Hint{Offset: 1_000_000, Quantity: 1, AcceptedAt: 1_790_000_000_000}, done)
+	}
+	for name, store := range map[string]func(ingress.Ask, func()){"let in": mark, "hint": hint} {
+		b.Run(name, func(b *testing.B) {
+			for range b.N {
+				check(b, gate.client.FlushAll(b.Context()).Err())
+				before := usedMemory(b, gate)
+				var stored sync.WaitGroup
+				for i := range buyers {
+					stored.Add(1)
+					store(ask(fmt.Sprintf("%022d", i)), stored.Done)
+					if i%maxBatch == 0 {
+						stored.Wait()
+					}
+				}
+				stored.Wait()
+				b.ReportMetric(float64(usedMemory(b, gate)-before)/buyers, "bytes/buyer")
+			}
+			one, err := gate.client.MemoryUsage(b.Context(), key(ask(fmt.Sprintf("%022d", 1)))).Result()
+			check(b, err)
+			b.ReportMetric(float64(one), "bytes/key")
+		})
+	}
+}
+
+func usedMemory(b *testing.B, gate *Gate) int64 {
+	b.Helper()
+	memory, err := gate.client.InfoMap(b.Context(), "memory").Result()
+	check(b, err)
+	var used int64
+	_, err = fmt.Sscan(memory["Memory"]["used_memory"], &used)
+	check(b, err)
+	return used
+}

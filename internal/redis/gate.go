@@ -1,0 +1,167 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/anteroomhq/anteroom/internal/ingress"
+	"github.com/anteroomhq/anteroom/pkg/sale"
+)
+
+const (
+	// buyInterval is the least time between two buys of a buyer in a sale.
+	buyInterval = time.Second
+
+	// hintLife is how long a hint is kept after it was stored: longer than a
+	// common hold (8 minutes) and the time in the line before it. Reading does
+	// not prolong it, since a read would then cost a write; a buyer who clicks
+	// later than that is told of the first request by the core.
+	hintLife = 15 * time.Minute
+
+	maxBatch    = 512    // buyers in a script call, hints in a round trip
+	maxInFlight = 2      // script calls at once: one in Redis, one on its way
+	maxAsks     = 16_384 // that wait; more are better served without Redis
+	maxHints    = 65_536 // that wait
+)
+
+// GateConfig says what a gate uses.
+type GateConfig struct {
+	Client *Client
+
+	// Observe is called after each script call with its duration, from
+	// connecting to the answer, and the number of buyers in it. It must not
+	// block. It may be nil.
+	Observe func(took time.Duration, buyers int)
+}
+
+// Gate is an ingress.Gate. Concurrent calls of Admit share script calls: those
+// that arrive while as many as may be are in flight form the next one, and a
+// lone one goes at once. Its methods may be called from several goroutines.
+type Gate struct {
+	client  *goredis.Client
+	timeout time.Duration // of a call
+	observe func(time.Duration, int)
+	script  *goredis.Script
+	breaker breaker
+	asks    *queue[*call]
+	hints   *queue[remembered]
+}
+
+// call is an Admit that waits for its answer.
+type call struct {
+	product sale.Product
+	key     string
+	fresh   bool
+
+	abandoned atomic.Bool // nobody waits any more: it is not to be sent
+
+	answered  chan struct{} // closed when the following are set
+	admission ingress.Admission
+	err       error
+}
+
+func (c *call) answer(admission ingress.Admission, err error) {
+	c.admission, c.err = admission, err
+	close(c.answered)
+}
+
+// NewGate makes a gate. It answers while Run runs.
+func NewGate(config GateConfig) *Gate {
+	if config.Observe == nil {
+		config.Observe = func(time.Duration, int) {}
+	}
+	return &Gate{
+		client:  config.Client.redis,
+		timeout: callTimeout,
+		observe: config.Observe,
+		script:  goredis.NewScript(gateSource),
+		asks:    newQueue[*call](maxAsks),
+		hints:   newQueue[remembered](maxHints),
+	}
+}
+
+// Run serves Admit and Remember until ctx is done. Then it ends the calls in
+// flight, refuses those that wait, stores the hints that wait, and returns nil.
+// It is to be called once.
+func (g *Gate) Run(ctx context.Context) error {
+	var workers sync.WaitGroup
+	for range maxInFlight {
+		workers.Go(func() {
+			for calls := g.asks.take(ctx, maxBatch); calls != nil; calls = g.asks.take(ctx, maxBatch) {
+				g.admit(ctx, calls)
+			}
+		})
+	}
+	workers.Go(func() {
+		for hints := g.hints.take(ctx, maxBatch); hints != nil; hints = g.hints.take(ctx, maxBatch) {
+			g.store(ctx, hints)
+		}
+	})
+	workers.Wait()
+
+	for _, call := range g.asks.close() {
+		call.answer(ingress.Admission{}, errStopped)
+	}
+	for hints := g.hints.close(); len(hints) > 0; {
+		batch := hints[:min(len(hints), maxBatch)]
+		g.store(ctx, batch)
+		hints = hints[len(batch):]
+	}
+	return nil
+}
+
+// Admit lets a buyer in at most once per second and sale, or gives the hint of
+// the buyer's latest request; with ask.Fresh, that hint is forgotten when the
+// buyer is let in. It fails when Redis does not answer within callTimeout, and
+// at once when Redis has failed just before or too many calls wait. A call that
+// ends with its context may have counted.
+func (g *Gate) Admit(ctx context.Context, ask ingress.Ask) (ingress.Admission, error) {
+	if err := g.breaker.refusal(); err != nil {
+		return ingress.Admission{}, fmt.Errorf("asking the gate: %w", err)
+	}
+	call := &call{product: ask.Product, key: key(ask), fresh: ask.Fresh, answered: make(chan struct{})}
+	if err := g.asks.push(call); err != nil {
+		return ingress.Admission{}, fmt.Errorf("asking the gate: %w", err)
+	}
+	select {
+	case <-call.answered:
+		if call.err != nil {
+			return ingress.Admission{}, fmt.Errorf("asking the gate: %w", call.err)
+		}
+		return call.admission, nil
+	case <-ctx.Done():
+		call.abandoned.Store(true)
+		return ingress.Admission{}, fmt.Errorf("asking the gate: %w", context.Cause(ctx))
+	}
+}
+
+// admit answers calls with one round trip.
+func (g *Gate) admit(ctx context.Context, calls []*call) {
+	calls = slices.DeleteFunc(calls, func(c *call) bool { return c.abandoned.Load() })
+	if len(calls) == 0 {
+		return
+	}
+	if err := g.breaker.enter(); err != nil {
+		for _, call := range calls {
+			call.answer(ingress.Admission{}, err)
+		}
+		return
+	}
+	groups := byProduct(calls)
+	// What is in hand is ended even when the gate is stopping.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.timeout)
+	defer cancel()
+	began := time.Now()
+	err := g.ask(ctx, groups)
+	g.breaker.leave(err)
+	g.observe(time.Since(began), len(calls))
+	for _, group := range groups {
+		group.answer()
+	}
+}

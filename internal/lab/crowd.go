@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"container/heap"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -23,12 +22,10 @@ const (
 
 // crowd is a run.
 type crowd struct {
-	config Config
-	caller *caller
-	tally  *tally
-
-	jobs    chan *shopper // to the workers
-	again   chan *shopper // from them, with the next step
+	config  Config
+	caller  *caller
+	tally   *tally
+	agenda  *agenda
 	streams chan struct{} // a place for each open WebSocket
 	running sync.WaitGroup
 }
@@ -42,103 +39,39 @@ func Run(ctx context.Context, config Config, report func(Progress)) (Result, err
 	}
 	c := &crowd{
 		config: config, caller: newCaller(config), tally: newTally(config.Buyers),
-		jobs: make(chan *shopper), again: make(chan *shopper, config.Connections),
-		streams: make(chan struct{}, config.MaxStreams),
+		agenda: newAgenda(config.Buyers, config.MaxWaiting), streams: make(chan struct{}, config.MaxStreams),
 	}
 	defer c.caller.close()
 
-	ctx, stop := context.WithCancel(ctx)
-	defer c.running.Wait()
-	defer stop()
-	for range config.Connections {
-		c.running.Go(func() { c.work(ctx) })
-	}
+	alive, stop := context.WithCancel(ctx)
+	defer context.AfterFunc(alive, c.agenda.abandon)()
 	began := time.Now()
-	c.running.Go(func() { c.report(ctx, began, report) })
-
-	err := c.dispatch(ctx)
-	return c.tally.total(began), err
-}
-
-// dispatch gives out steps as they fall due, and clicks for as long as there
-// are any and not too many wait.
-func (c *crowd) dispatch(ctx context.Context) error {
-	var (
-		due     schedule
-		clicked int        // clicks given out
-		here    int        // shoppers who have not gone away
-		buying  int        // of them, those without a ticket
-		winners []*shopper // who pay when everybody has clicked
-	)
-	wake := time.NewTimer(0)
-	defer wake.Stop()
-	for clicked < c.config.Buyers || here > 0 {
-		if clicked == c.config.Buyers && buying == 0 {
-			for _, s := range winners {
-				s.step, s.due = pay, time.Now()
-				heap.Push(&due, s)
-			}
-			winners = nil
-		}
-		var next *shopper
-		var jobs chan *shopper
-		newcomer := false
-		wait := time.Second
-		if len(due) > 0 {
-			wait = time.Until(due[0].due)
-		}
-		switch {
-		case len(due) > 0 && wait <= 0:
-			next, jobs = due[0], c.jobs
-		case clicked < c.config.Buyers && here-len(winners) < c.config.MaxWaiting:
-			next, jobs, newcomer = &shopper{number: clicked, position: -1}, c.jobs, true
-		}
-		wake.Reset(max(wait, 0))
-		select {
-		case jobs <- next:
-			if newcomer {
-				clicked++
-				here++
-				buying++
-				c.tally.clicked.Add(1)
-			} else {
-				heap.Pop(&due)
-			}
-		case s := <-c.again:
-			if s.step != click && !s.counted {
-				s.counted = true
-				buying--
-			}
-			switch s.step {
-			case goAway:
-				here--
-			case waitPay:
-				winners = append(winners, s)
-			default:
-				heap.Push(&due, s)
-			}
-		case <-wake.C:
-		case <-ctx.Done():
-			return fmt.Errorf("the run was interrupted: %w", ctx.Err())
-		}
+	c.running.Go(func() { c.report(alive, began, report) })
+	var workers sync.WaitGroup
+	for range config.Connections {
+		workers.Go(func() { c.work(alive) })
 	}
-	return nil
+	workers.Wait() // they end when nobody is left, or with ctx
+	stop()
+	c.running.Wait()
+	if err := ctx.Err(); err != nil {
+		return c.tally.total(began), fmt.Errorf("the run was interrupted: %w", err)
+	}
+	return c.tally.total(began), nil
 }
 
+// work does one step after another.
 func (c *crowd) work(ctx context.Context) {
 	for {
-		select {
-		case s := <-c.jobs:
-			if c.take(ctx, s) {
-				continue // it follows by WebSocket, and comes back by itself
-			}
-			select {
-			case c.again <- s:
-			case <-ctx.Done():
-				return
-			}
-		case <-ctx.Done():
+		s := c.agenda.next()
+		if s == nil {
 			return
+		}
+		if s.clicked.IsZero() {
+			c.tally.clicked.Add(1)
+		}
+		if !c.take(ctx, s) { // else it follows by WebSocket, and comes back by itself
+			c.agenda.put(s)
 		}
 	}
 }
@@ -293,19 +226,4 @@ func (c *crowd) report(ctx context.Context, began time.Time, report func(Progres
 			return
 		}
 	}
-}
-
-// schedule is a heap of shoppers by the time of their next step.
-type schedule []*shopper
-
-func (s schedule) Len() int           { return len(s) }
-func (s schedule) Less(i, j int) bool { return s[i].due.Before(s[j].due) }
-func (s schedule) Swap(i, j int)      { s[i], s[j] = s[j], s[i] }
-func (s *schedule) Push(x any)        { *s = append(*s, x.(*shopper)) }
-func (s *schedule) Pop() any {
-	old := *s
-	last := old[len(old)-1]
-	old[len(old)-1] = nil
-	*s = old[:len(old)-1]
-	return last
 }

@@ -8,6 +8,6 @@
 // Memory is bounded by the shoppers who wait at the same time
 // ([Config].MaxWaiting), not by the size of the crowd.
 //
-// Goroutines: Run owns one dispatcher, one worker per connection, one per
-// WebSocket follower and one that reports progress; it ends after all of them.
+// Goroutines: Run owns one worker per connection, one per WebSocket follower
+// and one that reports progress; it ends after all of them.
 package lab

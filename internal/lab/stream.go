@@ -18,10 +18,7 @@ func (c *crowd) stream(ctx context.Context, s *shopper) {
 	if err := c.follow(ctx, s); err != nil && !s.decided {
 		s.step, s.due = ask, time.Now().Add(rand.N(retryPause))
 	}
-	select {
-	case c.again <- s:
-	case <-ctx.Done():
-	}
+	c.agenda.put(s)
 }
 
 func (c *crowd) follow(ctx context.Context, s *shopper) error {

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/anteroomhq/anteroom/internal/lab"
+	"github.com/anteroomhq/anteroom/internal/postgres"
+	"github.com/anteroomhq/anteroom/pkg/client"
+	"github.com/anteroomhq/anteroom/pkg/sale"
+)
+
+type demoCommand struct {
+	backendChoice
+	Buyers      int   `default:"100000" help:"Shoppers who press Buy."`
+	Units       int64 `default:"2" help:"Units on sale."`
+	Connections int   `default:"256" help:"Requests under way at once."`
+	Keep        bool  `help:"Leave everything running afterwards, until ^C."`
+	JSON        bool  `help:"Print the summary as one JSON object."`
+}
+
+// demoReport is the summary. All but the last part is computed from what
+// shoppers were told.
+type demoReport struct {
+	lab.Result
+	Units             int64             `json:"units"`
+	Oversold          int64             `json:"oversold"`
+	AcceptedPerSecond float64           `json:"accepted_per_second"`
+	Backends          map[string]string `json:"backends"`
+	Broken            []string          `json:"broken,omitempty"` // promises, in words
+}
+
+func (c *demoCommand) Run(ctx context.Context, t terminal) (err error) {
+	if c.Buyers < 1 || c.Units < 1 || c.Connections < 1 {
+		return fmt.Errorf("%w: --buyers, --units and --connections are at least 1", errMisuse)
+	}
+	fmt.Fprintln(t.err, "anteroom demo: starting backends")
+	stamp := strconv.FormatInt(time.Now().UnixMilli(), 36) // tells runs on the same servers apart
+	running, err := startDev(ctx, t, devConfig{
+		choice: c.backendChoice, topic: "anteroom.demo." + stamp, run: "anteroom_demo_" + stamp, quiet: true,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, running.stop()) }()
+
+	const product = "demo"
+	operator, err := client.New(client.Config{URL: running.url(), OperatorToken: running.secrets.OperatorToken})
+	if err != nil {
+		return err
+	}
+	created, err := operator.CreateSale(ctx, client.NewSale{Product: product, Quantity: c.Units, Reason: "demo"})
+	if err != nil {
+		return fmt.Errorf("opening the sale: %w", err)
+	}
+	fmt.Fprintf(t.err, "sale %s of %s is open at %s: %d units, %d shoppers press Buy\n", created.Sale, product, running.url(), c.Units, c.Buyers)
+
+	result, err := c.sendCrowd(ctx, t, running, product)
+	if err != nil {
+		return err
+	}
+	report := demoReport{Result: result, Units: c.Units, Backends: running.backends.kinds}
+	report.Oversold = max(0, int64(result.Sold)+int64(result.Outcomes[sale.Held])-c.Units)
+	if result.ClickSeconds > 0 {
+		report.AcceptedPerSecond = float64(result.Accepted) / result.ClickSeconds
+	}
+	report.Broken, err = c.check(ctx, running, product, &report)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		err = printJSON(t, report)
+	} else {
+		err = printReport(t, &report)
+	}
+	if err != nil {
+		return err
+	}
+	if c.Keep {
+		running.describe(t)
+		fmt.Fprintln(t.err, "^C ends it.")
+		if err := running.wait(ctx); err != nil {
+			return err
+		}
+	}
+	if len(report.Broken) > 0 {
+		return errFalse
+	}
+	return nil
+}
+
+// sendCrowd runs the crowd in a process of its own and shows what it reports.
+func (c *demoCommand) sendCrowd(ctx context.Context, t terminal, running *devService, product string) (lab.Result, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return lab.Result{}, fmt.Errorf("finding this program: %w", err)
+	}
+	crowd := exec.CommandContext(ctx, self, "crowd",
+		"--addresses", running.address(), "--product", product,
+		"--buyers", strconv.Itoa(c.Buyers), "--connections", strconv.Itoa(c.Connections))
+	crowd.Env = append(os.Environ(), "ANTEROOM_MERCHANT_TOKEN="+running.secrets.MerchantToken)
+	crowd.Stderr = t.err
+	crowd.Cancel = func() error { return crowd.Process.Signal(syscall.SIGINT) }
+	crowd.WaitDelay = 5 * time.Second
+	lines, err := crowd.StdoutPipe()
+	if err != nil {
+		return lab.Result{}, fmt.Errorf("starting the crowd: %w", err)
+	}
+	if err := crowd.Start(); err != nil {
+		return lab.Result{}, fmt.Errorf("starting the crowd: %w", err)
+	}
+	shown := newView(t, c.Buyers)
+	var result *lab.Result
+	scanner := bufio.NewScanner(lines)
+	for scanner.Scan() {
+		var line crowdLine
+		if err := json.Unmarshal(scanner.Bytes(), &line); err != nil {
+			continue // the process's end says what is wrong
+		}
+		if line.Progress != nil {
+			shown.update(*line.Progress)
+		}
+		if line.Result != nil {
+			result = line.Result
+		}
+	}
+	shown.end()
+	if err := crowd.Wait(); err != nil {
+		return lab.Result{}, fmt.Errorf("the crowd's process: %w", errors.Join(err, ctx.Err()))
+	}
+	if result == nil {
+		return lab.Result{}, errors.New("the crowd's process gave no result")
+	}
+	return *result, nil
+}
+
+// check holds what shoppers were told against the promises, and against the
+// ledger. It gives what is broken.
+func (c *demoCommand) check(ctx context.Context, running *devService, product string, report *demoReport) ([]string, error) {
+	ledger, err := running.reader.Tally(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the ledger: %w", err)
+	}
+	tally, ok := findTally(ledger, product)
+	if !ok {
+		return []string{"the ledger does not have the sale"}, nil
+	}
+	var broken []string
+	promise := func(kept bool, format string, values ...any) {
+		if !kept {
+			broken = append(broken, fmt.Sprintf(format, values...))
+		}
+	}
+	promise(report.Oversold == 0, "%d units oversold", report.Oversold)
+	promise(report.Undecided == 0, "%d tickets without an outcome", report.Undecided)
+	promise(report.MultipleOutcomes == 0, "%d outcomes contradicted an earlier one", report.MultipleOutcomes)
+	promise(report.PositionRises == 0, "%d places moved back", report.PositionRises)
+	promise(int64(report.Sold) == tally.Sale.Confirmed, "shoppers were told of %d sold units, the ledger has %d", report.Sold, tally.Sale.Confirmed)
+	promise(tally.Sale.Balanced(), "the ledger's units do not add up")
+	// Who asked again after an answer got lost has two requests in the log and
+	// one ticket, so the log may have more.
+	promise(tally.Sale.Requests >= int64(report.Accepted), "%d tickets, but only %d requests decided", report.Accepted, tally.Sale.Requests)
+	wanted := min(c.Units, int64(report.Accepted))
+	promise(tally.Sale.Confirmed+tally.Sale.Held >= wanted, "%d units stayed unsold while %d shoppers asked", c.Units-tally.Sale.Confirmed-tally.Sale.Held, report.Accepted)
+	for state, seen := range report.Outcomes {
+		if state == sale.SoldOut || state == sale.Queued {
+			continue
+		}
+		promise(int64(seen) <= tally.Rows[state].Requests, "%d shoppers were told %s, the ledger has %d", seen, state, tally.Rows[state].Requests)
+	}
+	return broken, nil
+}
+
+func findTally(ledger postgres.Tally, product string) (postgres.SaleTally, bool) {
+	for _, partition := range ledger.Partitions {
+		for _, tally := range partition.Sales {
+			if string(tally.Sale.Product) == product {
+				return tally, true
+			}
+		}
+	}
+	return postgres.SaleTally{}, false
+}

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/anteroomhq/anteroom/internal/kafka"
+	"github.com/anteroomhq/anteroom/pkg/ticket"
+)
+
+type devCommand struct {
+	Listen      string `default:"127.0.0.1:8080" help:"Address for shoppers, merchants and operators."`
+	AdminListen string `default:"127.0.0.1:9090" help:"Address for /livez, /readyz and /metrics."`
+	DataDir     string `type:"path" help:"Keep the data and the secrets in this folder. Default: nothing is kept."`
+	logSettings
+}
+
+func (c *devCommand) Run(ctx context.Context, t terminal) (err error) {
+	fmt.Fprintln(t.err, "anteroom dev: starting backends")
+	running, err := startDev(ctx, t, devConfig{
+		choice: backendChoice{Kafka: embedded, Redis: embedded, Postgres: embedded}, topic: "anteroom.requests", folder: c.DataDir, log: c.logSettings,
+		listen: listenSettings{Listen: c.Listen, AdminListen: c.AdminListen},
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, running.stop()) }()
+	running.describe(t)
+	fmt.Fprintln(t.err, "^C ends it.")
+	return running.wait(ctx)
+}
+
+// devConfig says how to run the whole service in this process.
+type devConfig struct {
+	choice backendChoice
+	topic  string
+	run    string         // names the run's own database, where Postgres is not started here
+	folder string         // empty: nothing is kept
+	listen listenSettings // empty: free loopback ports
+	log    logSettings
+	quiet  bool // only errors are logged
+}
+
+// devService is the whole service in this process, with backends and secrets.
+type devService struct {
+	*service
+	backends *backends
+	secrets  secretSettings
+	end      context.CancelFunc
+	ended    chan error // run's error, once
+}
+
+// startDev starts backends, migrates them, and runs both roles. It returns when
+// the service is ready.
+func startDev(ctx context.Context, t terminal, config devConfig) (_ *devService, err error) {
+	if config.listen == (listenSettings{}) {
+		config.listen = listenSettings{Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0"}
+	}
+	if config.quiet {
+		config.log.LogLevel = slog.LevelError
+	}
+	secrets, err := devSecrets(config.folder)
+	if err != nil {
+		return nil, err
+	}
+	started, err := startBackends(ctx, config.choice, config.folder)
+	if err != nil {
+		return nil, err
+	}
+	d := &devService{backends: started, secrets: secrets, ended: make(chan error, 1)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.stop())
+		}
+	}()
+	at := backendSettings{
+		KafkaBrokers: strings.Split(started.kafka, ","), Topic: config.topic, SingleBroker: true, PostgresURL: started.postgres,
+	}
+	topic := kafka.Config{Brokers: at.KafkaBrokers, Topic: at.Topic, SingleBroker: true, Logger: config.log.logger(t)}
+	if config.choice.Kafka != embedded {
+		started.ownTopic(topic)
+	}
+	if config.choice.Postgres != embedded {
+		if err := started.ownDatabase(ctx, config.run); err != nil {
+			return nil, err
+		}
+		at.PostgresURL = started.postgres
+	}
+	err = migrate(ctx, migration{kafka: topic, postgresURL: at.PostgresURL, report: func(string) {}})
+	if err != nil {
+		return nil, err
+	}
+	d.service, err = newService(ctx, serviceConfig{
+		roles: roles{ingress: true, allocator: true}, backends: at, redisURL: started.redis,
+		secrets: secrets, listen: config.listen, logger: config.log.logger(t),
+	})
+	if err != nil {
+		return nil, err
+	}
+	running, end := context.WithCancel(context.WithoutCancel(ctx))
+	d.end = end
+	go func() { d.ended <- d.run(running) }()
+	return d, d.awaitReady(ctx)
+}
+
+// awaitReady waits until partitions are owned and read: a sale created then is
+// decided at once.
+func (d *devService) awaitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if err := d.board.WaitReady(ctx); err != nil {
+		return fmt.Errorf("waiting for the service: %w", err)
+	}
+	return nil
+}
+
+func (d *devService) address() string { return d.public.Addr().String() }
+func (d *devService) url() string     { return "http://" + d.address() }
+
+// describe tells a person how to use it.
+func (d *devService) describe(t terminal) {
+	fmt.Fprintf(t.err, `
+shoppers, merchants, operators   %s
+health and metrics               http://%s
+operator's token                 %s
+merchant's token                 %s
+Kafka     %s
+Redis     %s
+Postgres  %s
+
+`, d.url(), d.admin.Addr(), d.secrets.OperatorToken, d.secrets.MerchantToken, d.backends.kafka, d.backends.redis, d.backends.postgres)
+}
+
+// wait returns when ctx is done, or the service has ended by itself.
+func (d *devService) wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-d.ended:
+		d.ended <- err
+		return err
+	}
+}
+
+// stop ends the service and then the backends that were started for it.
+func (d *devService) stop() error {
+	var err error
+	if d.end != nil {
+		d.end()
+		err = <-d.ended
+		d.ended <- err
+	}
+	return errors.Join(err, d.backends.close())
+}
+
+// devSecrets makes keys and tokens. With a folder they are kept in it, so that
+// tickets outlive a restart.
+func devSecrets(folder string) (secretSettings, error) {
+	kept := filepath.Join(folder, "secrets")
+	if folder != "" {
+		if text, err := os.ReadFile(kept); err == nil {
+			if parts := strings.Fields(string(text)); len(parts) == 4 {
+				return secretSettings{TicketKeys: parts[0], BuyerKeys: parts[1], OperatorToken: parts[2], MerchantToken: parts[3]}, nil
+			}
+			return secretSettings{}, fmt.Errorf("%s does not hold the four secrets that were kept there", kept)
+		}
+	}
+	tickets, err := ticket.GenerateKey("dev1")
+	if err != nil {
+		return secretSettings{}, fmt.Errorf("making a key: %w", err)
+	}
+	buyers, err := ticket.GenerateKey("dev1")
+	if err != nil {
+		return secretSettings{}, fmt.Errorf("making a key: %w", err)
+	}
+	s := secretSettings{
+		TicketKeys: ticket.Keys{tickets}.Setting(), BuyerKeys: ticket.Keys{buyers}.Setting(),
+		OperatorToken: "operator-" + rand.Text(), MerchantToken: "merchant-" + rand.Text(),
+	}
+	if folder == "" {
+		return s, nil
+	}
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return secretSettings{}, fmt.Errorf("making the data folder: %w", err)
+	}
+	text := strings.Join([]string{s.TicketKeys, s.BuyerKeys, s.OperatorToken, s.MerchantToken}, "\n") + "\n"
+	if err := os.WriteFile(kept, []byte(text), 0o600); err != nil {
+		return secretSettings{}, fmt.Errorf("keeping the secrets: %w", err)
+	}
+	return s, nil
+}

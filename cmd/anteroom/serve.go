@@ -1,0 +1,43 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+type serveCommand struct {
+	Role []string `env:"ANTEROOM_ROLE" default:"ingress,allocator" help:"Parts to run in this process: ingress, allocator."`
+	backendSettings
+	RedisURL string `env:"ANTEROOM_REDIS_URL" placeholder:"URL" help:"Redis, as redis://host:port/0. The service runs without it too, less smoothly."`
+	secretSettings
+	listenSettings
+	DrainDelay time.Duration `env:"ANTEROOM_DRAIN_DELAY" default:"0s" help:"After being told to stop, how long to be unready before refusing work: what a load balancer needs to notice."`
+	logSettings
+}
+
+func (c *serveCommand) Run(ctx context.Context, t terminal) error {
+	parts, err := parseRoles(c.Role)
+	if err != nil {
+		return err
+	}
+	if err := c.validate(); err != nil {
+		return err
+	}
+	if c.RedisURL == "" {
+		return fmt.Errorf("%w: --redis-url (ANTEROOM_REDIS_URL) is not set", errMisuse)
+	}
+	logger := c.logger(t)
+	s, err := newService(ctx, serviceConfig{
+		roles: parts, backends: c.backendSettings, redisURL: c.RedisURL, secrets: c.secretSettings,
+		listen: c.listenSettings, drainDelay: c.DrainDelay, logger: logger,
+	})
+	if err != nil {
+		return err
+	}
+	if s.public != nil {
+		logger.Info("listening for shoppers, merchants and operators", "address", s.public.Addr())
+	}
+	logger.Info("listening for the platform", "address", s.admin.Addr())
+	return s.run(ctx)
+}

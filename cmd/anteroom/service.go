@@ -1,0 +1,294 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/anteroomhq/anteroom/internal/allocator"
+	"github.com/anteroomhq/anteroom/internal/board"
+	"github.com/anteroomhq/anteroom/internal/ingress"
+	"github.com/anteroomhq/anteroom/internal/kafka"
+	"github.com/anteroomhq/anteroom/internal/postgres"
+	"github.com/anteroomhq/anteroom/internal/redis"
+	"github.com/anteroomhq/anteroom/pkg/ticket"
+)
+
+// serviceConfig is everything that the service needs to run.
+type serviceConfig struct {
+	roles      roles
+	backends   backendSettings
+	redisURL   string
+	secrets    secretSettings
+	listen     listenSettings
+	drainDelay time.Duration
+	logger     *slog.Logger
+}
+
+// These bound an orderly end; after that, connections are cut.
+const (
+	stopTimeout  = 15 * time.Second
+	flushTimeout = 5 * time.Second
+)
+
+// service is the running program: the roles of one process and what they stand
+// on. newService makes it, run runs it and ends it.
+type service struct {
+	config   serviceConfig
+	registry *prometheus.Registry
+
+	log        *kafka.Log // the ingress's; sheds
+	ownerLog   *kafka.Log // the allocator's; see newAllocator
+	membership *kafka.Membership
+	redis      *redis.Client
+	feed       *redis.Feed
+	gate       *redis.Gate
+	owner      *postgres.Owner
+	reader     *postgres.Reader
+	bindings   *postgres.Bindings
+
+	board     *board.Board
+	ingress   *ingress.Ingress
+	allocator *allocator.Allocator
+
+	public, admin net.Listener
+	closers       []func() // adapters, in the order of their making
+}
+
+// newService connects to the backends, checks that they fit this program, and
+// binds the listeners.
+func newService(ctx context.Context, config serviceConfig) (_ *service, err error) {
+	s := &service{config: config, registry: prometheus.NewRegistry()}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	topic, err := kafka.Check(ctx, s.kafkaConfig(""))
+	if err != nil {
+		return nil, fmt.Errorf("checking the topic: %w", err)
+	}
+	if err := postgres.CheckSchema(ctx, config.backends.PostgresURL); err != nil {
+		return nil, fmt.Errorf("checking the database: %w", err)
+	}
+	if s.redis, err = redis.Open(ctx, config.redisURL); err != nil {
+		return nil, fmt.Errorf("%w: %w", errMisuse, err)
+	}
+	s.closers = append(s.closers, func() { _ = s.redis.Close() }) // nothing is kept in it
+	s.feed = redis.NewFeed(s.redis, topic.ID, config.logger)
+
+	if config.roles.allocator {
+		if err := s.newAllocator(ctx, topic); err != nil {
+			return nil, err
+		}
+	}
+	if config.roles.ingress {
+		if err := s.newIngress(ctx, topic); err != nil {
+			return nil, err
+		}
+		if s.public, err = listen(ctx, config.listen.Listen); err != nil {
+			return nil, err
+		}
+	}
+	s.admin, err = listen(ctx, config.listen.AdminListen)
+	return s, err
+}
+
+func (s *service) kafkaConfig(name string) kafka.Config {
+	return kafka.Config{
+		Brokers: s.config.backends.KafkaBrokers, Topic: s.config.backends.Topic, SingleBroker: s.config.backends.SingleBroker,
+		Group: s.config.backends.Topic + ".allocators", // a group serves one log
+		Name:  name, Registerer: s.registry, Logger: s.config.logger,
+	}
+}
+
+// closeLog flushes the log and closes it.
+func (s *service) closeLog(log *kafka.Log) func() {
+	return func() {
+		ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
+		defer cancel()
+		if err := log.Close(ctx); err != nil {
+			s.config.logger.Warn("some records may not be in the log", "error", err)
+		}
+	}
+}
+
+// newAllocator gives the owners a producer of their own: a flood of buys in
+// the same process must not keep a tick from the log.
+func (s *service) newAllocator(ctx context.Context, topic kafka.Topic) (err error) {
+	if s.ownerLog, err = kafka.Open(ctx, s.kafkaConfig("allocator")); err != nil {
+		return fmt.Errorf("opening the log: %w", err)
+	}
+	s.closers = append(s.closers, s.closeLog(s.ownerLog))
+	if s.membership, err = kafka.NewMembership(s.kafkaConfig("membership")); err != nil {
+		return fmt.Errorf("preparing the consumer group: %w", err)
+	}
+	hostname, _ := os.Hostname() // a label for people
+	s.owner, err = postgres.NewOwner(ctx, postgres.Config{
+		URL: s.config.backends.PostgresURL, Name: hostname, Connections: int32(len(topic.Partitions)) + 1, Logger: s.config.logger,
+	})
+	if err != nil {
+		return fmt.Errorf("preparing the ledger: %w", err)
+	}
+	s.closers = append(s.closers, s.owner.Close)
+	s.allocator, err = allocator.New(allocator.Config{
+		Log: s.ownerLog, Membership: s.membership, Ledger: s.owner, Feed: s.feed,
+		Registerer: s.registry, Logger: s.config.logger,
+	})
+	return err
+}
+
+func (s *service) newIngress(ctx context.Context, topic kafka.Topic) (err error) {
+	ticketKeys, buyerKeys, err := s.config.secrets.keys()
+	if err != nil {
+		return err
+	}
+	tickets, err := ticket.NewKeyring(ticketKeys)
+	if err != nil {
+		return fmt.Errorf("%w: ticket keys: %w", errMisuse, err)
+	}
+	buyers, err := ticket.NewPseudonyms(buyerKeys)
+	if err != nil {
+		return fmt.Errorf("%w: buyer keys: %w", errMisuse, err)
+	}
+	if s.log, err = kafka.Open(ctx, s.kafkaConfig("ingress")); err != nil {
+		return fmt.Errorf("opening the log: %w", err)
+	}
+	s.closers = append(s.closers, s.closeLog(s.log))
+	s.gate = redis.NewGate(redis.GateConfig{Client: s.redis})
+
+	ledger := postgres.Config{URL: s.config.backends.PostgresURL, Logger: s.config.logger}
+	if s.reader, err = postgres.NewReader(ctx, ledger); err != nil {
+		return fmt.Errorf("preparing the ledger: %w", err)
+	}
+	s.closers = append(s.closers, s.reader.Close)
+	if s.bindings, err = postgres.NewBindings(ctx, ledger); err != nil {
+		return fmt.Errorf("preparing the ledger: %w", err)
+	}
+	s.closers = append(s.closers, s.bindings.Close)
+
+	s.board, err = board.New(board.Config{
+		Log: topic.ID, Partitions: int32(len(topic.Partitions)), Ledger: s.reader, Feed: s.feed,
+		Registerer: s.registry, Logger: s.config.logger,
+	})
+	if err != nil {
+		return err
+	}
+	s.ingress, err = ingress.New(ingress.Config{
+		Log: s.log, Gate: s.gate, Bindings: s.bindings, Board: s.board, Tickets: tickets, Buyers: buyers,
+		MerchantToken: s.config.secrets.MerchantToken, OperatorToken: s.config.secrets.OperatorToken,
+		DrainDelay: s.config.drainDelay, Metrics: s.registry, Logger: s.config.logger,
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", errMisuse, err)
+	}
+	return nil
+}
+
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listening: %w", err)
+	}
+	return listener, nil
+}
+
+// run serves until ctx is done, or a part fails, and then stops in order:
+// unready, no new work, streams ended, requests answered, the batch in hand
+// committed, the log flushed, connections closed.
+func (s *service) run(ctx context.Context) error {
+	defer s.close()
+	group, alive := errgroup.WithContext(context.WithoutCancel(ctx))
+	support, stopSupport := context.WithCancel(alive)
+	deciding, stopDeciding := context.WithCancel(alive)
+	defer stopSupport()
+	defer stopDeciding()
+
+	var servers []*http.Server
+	serve := func(listener net.Listener, handler http.Handler) {
+		server := newServer(handler, s.config.logger)
+		servers = append(servers, server)
+		group.Go(func() error {
+			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serving %s: %w", listener.Addr(), err)
+			}
+			return nil
+		})
+	}
+	decided := make(chan struct{})
+	if s.allocator == nil {
+		close(decided)
+	} else {
+		group.Go(func() error {
+			defer close(decided)
+			return s.allocator.Run(deciding)
+		})
+	}
+	if s.ingress == nil {
+		serve(s.admin, s.allocatorAdmin())
+	} else {
+		group.Go(func() error { return s.gate.Run(support) })
+		group.Go(func() error { return s.board.Run(support) })
+		serve(s.public, s.ingress.Handler())
+		serve(s.admin, s.ingress.Admin())
+	}
+	group.Go(func() error {
+		select {
+		case <-ctx.Done():
+		case <-alive.Done():
+		}
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		defer cancel()
+		if s.ingress != nil {
+			if err := s.ingress.Drain(stopping); err != nil {
+				s.config.logger.Warn("some streams were cut", "error", err)
+			}
+		}
+		for _, server := range servers {
+			if err := server.Shutdown(stopping); err != nil {
+				s.config.logger.Warn("some requests were cut", "error", err)
+				_ = server.Close() // what is left has been told of
+			}
+		}
+		stopDeciding()
+		<-decided
+		stopSupport()
+		return nil
+	})
+	return group.Wait()
+}
+
+// newServer makes an HTTP server with the limits that the ingress asks for.
+func newServer(handler http.Handler, logger *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: ingress.ReadHeaderTimeout,
+		IdleTimeout:       ingress.IdleTimeout,
+		MaxHeaderBytes:    ingress.MaxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}
+}
+
+// close closes what newService opened, last first. Closing the log flushes it.
+func (s *service) close() {
+	for _, listener := range []net.Listener{s.public, s.admin} {
+		if listener != nil {
+			_ = listener.Close() // closed already where it was served
+		}
+	}
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		s.closers[i]()
+	}
+	s.closers = nil
+}

@@ -64,8 +64,8 @@ func (p *Problem) Error() string {
 	switch {
 	case p.Detail != "":
 		return fmt.Sprintf("%s (%d %s)", p.Detail, p.Status, p.Code)
-	case p.Code != "":
-		return fmt.Sprintf("%d %s", p.Status, p.Code)
+	case p.Title != "":
+		return fmt.Sprintf("%s (%d %s)", p.Title, p.Status, p.Code)
 	default:
 		return fmt.Sprintf("the service answered %d %s", p.Status, http.StatusText(p.Status))
 	}

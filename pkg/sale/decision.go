@@ -80,14 +80,17 @@ func (s Starts) find(heldSince Offset) (int, bool) {
 }
 
 // EndOf gives the time at which the request's hold ends: it counts before that
-// time and no longer at it. It is false while the hold has not begun to run,
-// and for a request that never had one.
+// time and no longer at it. It is false for a hold that has not begun to run,
+// and for a request that has none.
 func (s Starts) EndOf(r *Request, holdSeconds int64) (Time, bool) {
-	if r.HeldSince == None {
+	if r.State != Held {
 		return 0, false
 	}
 	start, ok := s.Of(r.HeldSince)
-	return start + Time(holdSeconds*1000), ok
+	if !ok {
+		return 0, false
+	}
+	return start + Time(holdSeconds*1000), true
 }
 
 // Changes collects what a run of records decided. The zero value is ready.
@@ -109,7 +112,9 @@ func (c *Changes) Sales() []Sale {
 // Reset empties c for the next run of records and keeps its memory.
 func (c *Changes) Reset() {
 	for _, s := range c.changed {
-		s.changes = nil
+		if s.changes == c { // else another run of records has noted it since
+			s.changes = nil
+		}
 	}
 	clear(c.changed)
 	c.changed = c.changed[:0]

@@ -60,13 +60,16 @@ func (p *Partition) finish(r *Request) {
 	}
 }
 
-// OldestStart is the lower end of the starts that a running hold may need:
-// those below it can be dropped.
+// OldestStart is the lower end of the starts that a hold runs from or may yet
+// run from: those with Below under it can be dropped. It never falls.
 func (p *Partition) OldestStart() Offset {
-	if len(p.starts) == 0 {
-		return p.next
+	if len(p.starts) > 0 {
+		return p.starts[0].Below
 	}
-	return p.starts[0].Below
+	if oldest, ok := p.OldestUnstarted(); ok {
+		return oldest + 1
+	}
+	return p.next
 }
 
 // expire ends every hold whose end is at or before log time.

@@ -70,7 +70,7 @@ func (p *Partition) Apply(record Record, changes *Changes) error {
 		return fmt.Errorf("record %d raises the schema to %d, this program knows %d: %w", record.Offset, schema.Version, NewestSchema, ErrSchemaTooNew)
 	}
 	p.next++
-	p.now = max(p.now, record.Time)
+	p.now = max(p.now, min(record.Time, maxLogTime))
 
 	a := application{Partition: p, record: record, changes: changes}
 	a.expire()

@@ -97,6 +97,10 @@ type Schema struct {
 const (
 	maxText = 128                 // characters of a pseudonym, a key id or a payment reference
 	maxTime = 253_402_300_799_999 // the last millisecond of the year 9999
+
+	// maxLogTime is where log time stops, so that the end of every hold can
+	// still be computed and written down.
+	maxLogTime = maxTime - MaxHoldSeconds*1000
 )
 
 // readable reports whether s is 1 to maxText visible ASCII characters.

@@ -21,8 +21,12 @@ type Snapshot struct {
 }
 
 // Restore makes the partition that a snapshot was taken of. The snapshot's
-// slices may be in any order but Starts.
+// slices may be in any order but Starts. The error wraps ErrSchemaTooNew where
+// a newer program has decided a schema record that this one could not.
 func Restore(from Snapshot) (*Partition, error) {
+	if from.Schema > NewestSchema {
+		return nil, fmt.Errorf("restoring a partition with schema %d, this program knows %d: %w", from.Schema, NewestSchema, ErrSchemaTooNew)
+	}
 	p := New()
 	p.next, p.now, p.schema, p.malformed = from.Next, from.Now, from.Schema, from.Malformed
 	p.starts = slices.Clone(from.Starts)
@@ -41,6 +45,20 @@ func Restore(from Snapshot) (*Partition, error) {
 	for i := range from.Requests {
 		if err := p.restore(from.Requests[i]); err != nil {
 			return nil, fmt.Errorf("restoring request %d: %w", from.Requests[i].Offset, err)
+		}
+	}
+	held, confirmed := make(map[Offset]int64), make(map[Offset]int64) // units, by sale
+	for _, r := range p.requests {
+		if r.State == Held {
+			held[r.Sale] += r.Quantity
+		} else {
+			confirmed[r.Sale] += r.Quantity
+		}
+	}
+	for _, s := range from.Sales {
+		if held[s.ID] != s.Held || confirmed[s.ID] != s.Confirmed {
+			return nil, fmt.Errorf("restoring sale %d: %d units held and %d confirmed, its requests have %d and %d",
+				s.ID, s.Held, s.Confirmed, held[s.ID], confirmed[s.ID])
 		}
 	}
 	slices.SortFunc(p.unstarted, func(a, b *Request) int { return cmp.Compare(a.HeldSince, b.HeldSince) })

@@ -1,0 +1,323 @@
+package sale_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/anteroomhq/anteroom/pkg/sale"
+	"github.com/anteroomhq/anteroom/pkg/sale/saletest"
+)
+
+// whole replays a log in one piece and gives its decisions as bytes.
+func whole(t rapid.TB, records []sale.Record) string {
+	t.Helper()
+	p := sale.New()
+	var changes sale.Changes
+	for _, r := range records {
+		if err := p.Apply(r, &changes); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return encoded(t, changes.Decisions)
+}
+
+// TestBatchesChangeNothing cuts the log at random places. Two Changes take
+// turns, and the one before is reset in the middle of the next batch, as when
+// a batch is applied while the last one commits.
+func TestBatchesChangeNothing(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		records := saletest.Log(t)
+		cuts := rapid.SliceOfN(rapid.Bool(), len(records), len(records)).Draw(t, "cuts")
+		resets := rapid.SliceOfN(rapid.Bool(), len(records), len(records)).Draw(t, "resets")
+
+		p, other := sale.New(), sale.New()
+		current, previous := new(sale.Changes), new(sale.Changes)
+		decisions := []sale.Decision(nil)
+		before := salesByID(p.Snapshot())
+		batch := map[sale.Offset]sale.Sale{} // changed since the cut, from record-wise changes
+		for i, r := range records {
+			if err := p.Apply(r, current); err != nil {
+				t.Fatal(err)
+			}
+			var one sale.Changes
+			if err := other.Apply(r, &one); err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range one.Sales() {
+				batch[s.ID] = s
+			}
+			if resets[i] {
+				previous.Reset()
+			}
+			if !cuts[i] && i != len(records)-1 {
+				continue
+			}
+			got := map[sale.Offset]sale.Sale{}
+			for _, s := range current.Sales() {
+				if _, twice := got[s.ID]; twice {
+					t.Fatalf("the batch that ends with record %d has sale %d twice", r.Offset, s.ID)
+				}
+				if before[s.ID].ID == s.ID && before[s.ID].Revision >= s.Revision {
+					t.Fatalf("record %d: sale %d did not change", r.Offset, s.ID)
+				}
+				got[s.ID] = s
+			}
+			if diff := cmp.Diff(batch, got); diff != "" {
+				t.Fatalf("the batch that ends with record %d (-record by record +batch):\n%s", r.Offset, diff)
+			}
+			before, batch = salesByID(p.Snapshot()), map[sale.Offset]sale.Sale{}
+			decisions = append(decisions, current.Decisions...)
+			current, previous = previous, current
+			current.Reset()
+		}
+		if want, got := whole(t, records), encoded(t, decisions); want != got {
+			t.Fatalf("decisions differ\n%s\n%s", want, got)
+		}
+	})
+}
+
+// TestRestoreChangesNothing takes and restores snapshots at random places, as
+// rows that come back in any order.
+func TestRestoreChangesNothing(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		records := saletest.Log(t)
+		cuts := rapid.SliceOfN(rapid.IntRange(0, 9), len(records), len(records)).Draw(t, "cuts at 9")
+		p, undisturbed := sale.New(), sale.New()
+		decisions := []sale.Decision(nil)
+		for i, r := range records {
+			if cuts[i] == 9 {
+				p = restored(t, p)
+			}
+			decisions = append(decisions, apply(t, p, r)...)
+			apply(t, undisturbed, r)
+			checkSame(t, undisturbed, p)
+			if cuts[i] < 8 && i != len(records)-1 {
+				continue
+			}
+			if diff := difference(undisturbed.Snapshot(), p.Snapshot()); diff != "" {
+				t.Fatalf("record %d (-undisturbed +restored):\n%s", r.Offset, diff)
+			}
+		}
+		if want, got := whole(t, records), encoded(t, decisions); want != got {
+			t.Fatalf("decisions differ\n%s\n%s", want, got)
+		}
+	})
+}
+
+// difference tells snapshots apart. It looks quickly first.
+func difference(want, got sale.Snapshot) string {
+	sameSale := func(a, b sale.Sale) bool { return reflect.DeepEqual(a, b) }
+	if want.Next == got.Next && want.Now == got.Now && want.Schema == got.Schema && want.Malformed == got.Malformed &&
+		slices.EqualFunc(want.Sales, got.Sales, sameSale) && slices.Equal(want.Requests, got.Requests) && slices.Equal(want.Starts, got.Starts) {
+		return ""
+	}
+	return cmp.Diff(want, got)
+}
+
+// checkSame compares what an owner asks a partition.
+func checkSame(t *rapid.T, want, got *sale.Partition) {
+	t.Helper()
+	facts := func(p *sale.Partition) string {
+		due, isDue := p.Due()
+		unstarted, isUnstarted := p.OldestUnstarted()
+		return fmt.Sprint(p.Next(), p.Now(), p.Schema(), p.Malformed(), due, isDue, unstarted, isUnstarted, p.OldestStart())
+	}
+	if w, g := facts(want), facts(got); w != g {
+		t.Fatalf("the undisturbed partition says %s, the restored one %s", w, g)
+	}
+}
+
+// restored makes a partition of another's snapshot, as if it had been through
+// a ledger.
+func restored(t *rapid.T, p *sale.Partition) *sale.Partition {
+	t.Helper()
+	snapshot := p.Snapshot()
+	bytes, err := json.Marshal(snapshot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var read sale.Snapshot
+	if err := json.Unmarshal(bytes, &read); err != nil {
+		t.Fatal(err)
+	}
+	slices.Reverse(read.Requests)
+	slices.Reverse(read.Sales)
+	again, err := sale.Restore(read)
+	if err != nil {
+		t.Fatalf("restoring %s: %v", bytes, err)
+	}
+	if diff := difference(snapshot, again.Snapshot()); diff != "" {
+		t.Fatalf("snapshot of what was restored (-before +after):\n%s", diff)
+	}
+	return again
+}
+
+// TestRestoreOfTwoFromOneSnapshot: two partitions that were restored from one
+// snapshot share nothing that either changes.
+func TestRestoreOfTwoFromOneSnapshot(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		records := saletest.Log(t)
+		at := rapid.IntRange(0, len(records)).Draw(t, "at")
+		p := sale.New()
+		for _, r := range records[:at] {
+			apply(t, p, r)
+		}
+		snapshot := p.Snapshot()
+		one, err := sale.Restore(snapshot)
+		if err != nil {
+			t.Fatal(err)
+		}
+		two, err := sale.Restore(snapshot)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range records[at:] {
+			want := encoded(t, apply(t, p, r))
+			if got := encoded(t, apply(t, one, r)); got != want {
+				t.Fatalf("record %d: the first decides %s, not %s", r.Offset, got, want)
+			}
+		}
+		for _, r := range records[at:] {
+			apply(t, two, r)
+		}
+		if diff := difference(p.Snapshot(), two.Snapshot()); diff != "" {
+			t.Fatalf("the second (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestStartsOfABoard keeps starts as a board does that has heard of every
+// batch: it adds the new ones and drops those below the highest OldestStart
+// that it was told. It must be able to compute every hold's end.
+func TestStartsOfABoard(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		records := saletest.Log(t)
+		cuts := rapid.SliceOfN(rapid.Bool(), len(records), len(records)).Draw(t, "cuts")
+		p, m := sale.New(), new(reference)
+		var board, news sale.Starts
+		oldest := sale.Offset(0)
+		for i, r := range records {
+			m.decide(r)
+			for _, d := range apply(t, p, r) {
+				if d.Kind == sale.OfStart {
+					news = append(news, d.Start)
+				}
+			}
+			if !cuts[i] {
+				continue
+			}
+			if p.OldestStart() < oldest {
+				t.Fatalf("record %d: the oldest start fell from %d to %d", r.Offset, oldest, p.OldestStart())
+			}
+			oldest = p.OldestStart()
+			board = slices.DeleteFunc(append(board, news...), func(s sale.Start) bool { return s.Below < oldest })
+			news = nil
+			snapshot := p.Snapshot()
+			if !slices.Equal(snapshot.Starts, board) {
+				t.Fatalf("record %d: the core has the starts %+v, the board %+v", r.Offset, snapshot.Starts, board)
+			}
+			checkStarts(t, snapshot, board, m)
+		}
+	})
+}
+
+func checkStarts(t *rapid.T, snapshot sale.Snapshot, board sale.Starts, m *reference) {
+	t.Helper()
+	sales := salesByID(snapshot)
+	needed := false
+	for i := range snapshot.Requests {
+		r := &snapshot.Requests[i]
+		if r.State != sale.Held {
+			continue
+		}
+		end, begun := board.EndOf(r, sales[r.Sale].HoldSeconds)
+		if want, _ := m.endOf(r.Offset); begun != (want < 1<<62) || begun && int64(end) != want {
+			t.Fatalf("request %d ends at %d, %t; want %d", r.Offset, end, begun, want)
+		}
+		needed = needed || begun && r.HeldSince < board[0].Below
+	}
+	if len(board) > 0 && !needed {
+		t.Fatalf("nothing runs from the oldest start %+v", board[0])
+	}
+	for i := 1; i < len(board); i++ {
+		if board[i].Below <= board[i-1].Below || board[i].At < board[i-1].At {
+			t.Fatalf("starts out of order: %+v", board)
+		}
+	}
+}
+
+func TestRestoreRefuses(t *testing.T) {
+	t.Parallel()
+	good := func() sale.Snapshot {
+		l := newLine(t)
+		l.sale(ring(3))
+		held := l.buy("ann", 1)
+		l.do(sale.Confirm{Request: held, PaymentReference: "pay-1"})
+		l.buy("bob", 1)
+		return l.state.Snapshot()
+	}
+	if _, err := sale.Restore(good()); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*sale.Snapshot){
+		"units that do not add up":    func(s *sale.Snapshot) { s.Sales[0].Available++ },
+		"a negative number of units":  func(s *sale.Snapshot) { s.Sales[0].Available, s.Sales[0].Held = -1, 3 },
+		"a hold without its request":  func(s *sale.Snapshot) { s.Requests = s.Requests[:1] },
+		"a request of no sale":        func(s *sale.Snapshot) { s.Requests[0].Sale = 77 },
+		"a state without rules":       func(s *sale.Snapshot) { s.Requests[1].State = sale.Waitlisted },
+		"a queued row":                func(s *sale.Snapshot) { s.Requests[1].State = sale.Queued },
+		"an unknown state":            func(s *sale.Snapshot) { s.Requests[1].State = "lost" },
+		"no state":                    func(s *sale.Snapshot) { s.Requests[1].State = "" },
+		"a schema newer than program": func(s *sale.Snapshot) { s.Schema = sale.NewestSchema + 1 },
+	} {
+		snapshot := good()
+		change(&snapshot)
+		if _, err := sale.Restore(snapshot); err == nil {
+			t.Errorf("%s: restored", name)
+		}
+	}
+	snapshot := good()
+	snapshot.Schema = sale.NewestSchema + 1
+	if _, err := sale.Restore(snapshot); !errors.Is(err, sale.ErrSchemaTooNew) {
+		t.Errorf("a newer schema is %v", err)
+	}
+}
+
+// TestRestoreOfSeveralSales: the latest sale of a product is its current one,
+// in whatever order the rows come.
+func TestRestoreOfSeveralSales(t *testing.T) {
+	t.Parallel()
+	for _, order := range [][2]sale.Offset{{1, 5}, {5, 1}} {
+		l := newLine(t)
+		l.sale(ring(3))
+		snapshot := l.state.Snapshot()
+		first := snapshot.Sales[0]
+		snapshot.Next, snapshot.Sales = 9, nil
+		for _, id := range order {
+			s := first
+			s.ID = id
+			snapshot.Sales = append(snapshot.Sales, s)
+		}
+		p, err := sale.Restore(snapshot)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.state, l.current = p, 5
+		at := l.buy("ann", 1)
+		l.wants(fmt.Sprintf("request %d held", at))
+		l.current = 1
+		at = l.buy("bob", 1)
+		l.wants(fmt.Sprintf("request %d rejected unknown_sale", at))
+	}
+}

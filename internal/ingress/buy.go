@@ -1,0 +1,274 @@
+package ingress
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/anteroomhq/anteroom/internal/board"
+	"github.com/anteroomhq/anteroom/pkg/event"
+	"github.com/anteroomhq/anteroom/pkg/sale"
+	"github.com/anteroomhq/anteroom/pkg/ticket"
+)
+
+// click is a buy that is well formed, of a sale that can still sell.
+type click struct {
+	ask       Ask
+	partition int32
+	quantity  int64
+	limit     int64 // of units that one buyer may have
+}
+
+// buy is POST /v1/products/{product}/buy.
+func (i *Ingress) buy(c echo.Context) error {
+	started := time.Now()
+	of, known := i.board.Sale(sale.Product(c.Param("product")))
+	code := buyAccepted
+	repeated, err := i.answerBuy(c, of, known)
+	var p *problem
+	switch {
+	case errors.As(err, &p):
+		code = p.refusal.code()
+	case err != nil:
+		code = internalError.code()
+	case repeated:
+		code = buyRepeated
+	}
+	// Not the path's text: a label must be one of the sales that exist.
+	i.metrics.answered(of.Product, code, started)
+	return err
+}
+
+func (i *Ingress) answerBuy(c echo.Context, of board.SaleView, known bool) (repeated bool, err error) {
+	k, err := i.clickOf(c, of, known)
+	if err != nil {
+		return false, err
+	}
+	hint, repeated, err := i.place(c.Request().Context(), k)
+	if err != nil {
+		return repeated, err
+	}
+	request := ticket.Ticket{
+		Log: i.logID, Partition: k.partition, Offset: int64(hint.Offset), Sale: int64(k.ask.Sale),
+		Product: string(k.ask.Product), Quantity: int(hint.Quantity), AcceptedAt: int64(hint.AcceptedAt),
+	}
+	text, err := i.tickets.Sign(request)
+	if err != nil {
+		return repeated, err
+	}
+	holder := claim{request, text}
+	now, err := i.show(c.Request().Context(), &holder, marker{})
+	if err != nil {
+		now = i.unseen(&holder) // it is in the log, and that is what the ticket says
+	}
+	header := c.Response().Header()
+	header.Set("ETag", now.tag(i))
+	if repeated {
+		return true, writeJSON(c, http.StatusOK, &now.status)
+	}
+	header.Set("Location", "/queue/"+now.status.Ticket)
+	return false, writeJSON(c, http.StatusAccepted, &now.status)
+}
+
+// clickOf refuses what must not reach the log, from what is known here.
+func (i *Ingress) clickOf(c echo.Context, of board.SaleView, known bool) (click, error) {
+	buyer, err := i.identify(c.Request())
+	if err != nil {
+		return click{}, err
+	}
+	body := struct {
+		Quantity int64 `json:"quantity"`
+	}{Quantity: 1}
+	if err := readBody(c, &body); err != nil {
+		return click{}, err
+	}
+	if body.Quantity < 1 || body.Quantity > sale.MaxQuantity {
+		return click{}, refusef(invalidRequest, "quantity must be a whole number from 1 to %d", sale.MaxQuantity)
+	}
+	switch {
+	case !known && !i.board.Ready():
+		return click{}, cannotTell("this server does not know the sales yet")
+	case !known:
+		return click{}, refuse(unknownProduct, "")
+	case body.Quantity > of.MaxQuantityPerRequest:
+		return click{}, refusef(invalidRequest, "quantity must be at most %d", of.MaxQuantityPerRequest)
+	case of.Stopped != "":
+		return click{}, cannotTell("the sale stands still until an operator has looked at it")
+	case of.SoldOutForGood():
+		return click{}, refuse(soldOutForGood, "")
+	}
+	pseudonym, err := i.buyers.Of(of.BuyerKey, i.logID, of.Partition, int64(of.ID), buyer)
+	if err != nil {
+		// Its buyers are forgotten, so nobody could tell who has bought already.
+		i.log.Error("a sale's buyer key is not set", "product", of.Product, "key", of.BuyerKey)
+		return click{}, cannotTell("this server lacks a key of the sale")
+	}
+	return click{
+		ask: Ask{
+			Log: i.topic.Topic(), Product: of.Product, Sale: of.ID, Buyer: sale.Buyer(pseudonym),
+		},
+		partition: of.Partition, quantity: body.Quantity, limit: of.PerBuyerLimit,
+	}, nil
+}
+
+// errAbandoned settles a flight whose click went away before it had been
+// appended. One of those who joined it begins another.
+var errAbandoned = errors.New("the click was given up")
+
+// place gives the buyer's request: a new one, or, where repeated is true, the
+// one that the buyer has already.
+func (i *Ingress) place(ctx context.Context, k click) (hint Hint, repeated bool, err error) {
+	patience := time.NewTimer(appendWait)
+	defer patience.Stop()
+	for {
+		f, first := i.flights.join(k.ask.Buyer)
+		if first {
+			repeated = i.launch(ctx, k, f)
+		} else {
+			repeated = true
+		}
+		select {
+		case <-f.settled:
+		case <-patience.C:
+			return Hint{}, repeated, cannotTell("the log has not answered in time; ask again for the ticket")
+		case <-ctx.Done():
+			return Hint{}, repeated, cannotTell("the client has left")
+		}
+		switch {
+		case f.refusal == nil:
+			if repeated && f.hint.Quantity != k.quantity {
+				return Hint{}, true, refusef(differentQuantity, "the earlier request is for %d", f.hint.Quantity)
+			}
+			return f.hint, repeated, nil
+		case errors.Is(f.refusal, errAbandoned) && !first:
+			continue
+		case errors.Is(f.refusal, errAbandoned):
+			return Hint{}, false, cannotTell("the client has left")
+		}
+		return Hint{}, repeated, f.refusal
+	}
+}
+
+// launch settles the flight or appends the record whose acknowledgement will.
+func (i *Ingress) launch(ctx context.Context, k click, f *flight) (repeated bool) {
+	known, refusal, appended := Hint{}, errAbandoned, false // what a panic would leave behind
+	defer func() {
+		if !appended {
+			f.settle(known, refusal)
+			i.flights.end(f)
+		}
+	}()
+	hint, err := i.pass(ctx, k)
+	switch {
+	case err != nil:
+		refusal = err
+	case hint != nil:
+		known, refusal = *hint, nil
+		return true
+	default:
+		err := i.appendBuy(k, f)
+		refusal, appended = err, err == nil
+	}
+	return false
+}
+
+// pass asks the gate. It gives a request that the buyer has already, or nil for
+// a buyer who may have a new one.
+func (i *Ingress) pass(ctx context.Context, k click) (*Hint, error) {
+	admission, err := i.admit(ctx, k.ask)
+	if err == nil && admission.Hint != nil {
+		known, serr := i.stands(ctx, k, *admission.Hint)
+		if serr != nil || known != nil {
+			return known, serr
+		}
+		k.ask.Fresh = true
+		admission, err = i.admit(ctx, k.ask)
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case admission.RetryAfter > 0:
+		return nil, &problem{refusal: rateLimited, detail: "one click a second is enough", retryAfter: admission.RetryAfter}
+	}
+	return nil, nil
+}
+
+// admit asks the gate, or the local limiter where that cannot tell.
+func (i *Ingress) admit(ctx context.Context, ask Ask) (Admission, error) {
+	started := time.Now()
+	asking, cancel := context.WithTimeout(ctx, gateWait)
+	admission, err := i.gate.Admit(asking, ask)
+	cancel()
+	i.metrics.gate.Observe(time.Since(started).Seconds())
+	switch {
+	case err == nil:
+		return admission, nil
+	case ctx.Err() != nil:
+		return Admission{}, errAbandoned
+	}
+	return Admission{RetryAfter: i.limiter.admit(ask.Buyer, time.Now())}, nil
+}
+
+// stands asks the board whether a hint's request is still the answer to the
+// click, and gives it with the quantity that it has there, or nil.
+func (i *Ingress) stands(ctx context.Context, k click, hint Hint) (*Hint, error) {
+	if hint.Offset < 0 || hint.Quantity < 1 {
+		return nil, nil
+	}
+	view, err := i.lookup(ctx, k.partition, k.ask.Sale, hint.Offset)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, errAbandoned
+		}
+		return nil, cannotTell("the buyer has a request, and what became of it cannot be read now")
+	}
+	if view.HasRow {
+		hint = Hint{Offset: view.Offset, Quantity: view.Quantity, AcceptedAt: view.AcceptedAt}
+	}
+	switch {
+	case view.State.Live():
+		return &hint, nil
+	case view.State == sale.Confirmed && hint.Quantity+k.quantity > k.limit:
+		return &hint, nil // the buyer has bought, and may not buy more
+	}
+	return nil, nil
+}
+
+// appendBuy appends the record. Its acknowledgement settles the flight,
+// whoever still waits for it, and has the gate remember the request; until the
+// gate has, the next click joins the flight.
+func (i *Ingress) appendBuy(k click, f *flight) error {
+	accepted := time.Now()
+	hint := Hint{Quantity: k.quantity, AcceptedAt: sale.Time(accepted.UnixMilli())}
+	value, err := event.Encode(sale.Buy{Sale: k.ask.Sale, Buyer: k.ask.Buyer, Quantity: k.quantity, AcceptedAt: hint.AcceptedAt})
+	if err != nil {
+		return err
+	}
+	err = i.topic.Append(k.partition, []byte(k.ask.Product), value, func(offset sale.Offset, err error) {
+		i.metrics.produce.Observe(time.Since(accepted).Seconds())
+		if err != nil || offset < 0 {
+			f.settle(Hint{}, cannotTell("the log could not tell whether it has the request; ask again"))
+			i.flights.end(f)
+			return
+		}
+		i.board.NoteAppended(k.partition, offset)
+		hint.Offset = offset
+		f.settle(hint, nil)
+		i.gate.Remember(k.ask, hint, func() { i.flights.end(f) })
+	})
+	return refusedByLog(err)
+}
+
+// refusedByLog says why a record was not taken; nothing was appended.
+func refusedByLog(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrOverloaded):
+		return cannotTell("the log does not keep up")
+	}
+	return cannotTell("the log takes no records now")
+}

@@ -1,0 +1,24 @@
+// Package ingress is the role at the edge: it takes a shopper's click, asks the
+// gate, appends a record to the log, and answers with a signed ticket; and it
+// shows whoever has a ticket what became of it, by polling, WebSocket or
+// server-sent events. Merchants and operators reach it with bearer tokens.
+//
+// What always holds:
+//   - It decides nothing. What it says of a request comes from the board; what
+//     it wants to change it appends to the log.
+//   - Only what is well formed and names a known sale reaches the log.
+//   - A record is appended under the process's context: a shopper who leaves
+//     harms nobody's batch, and an answer of 503 means "unknown", not "no".
+//   - While a buyer's click is in flight here, another one of the same buyer
+//     joins it: between the append and the moment when the gate remembers it,
+//     a double click makes no second record.
+//   - Within one state it never shows a position above one that the client has
+//     seen, also if another ingress showed it, as far as the client says what
+//     that was: see markers.go.
+//   - Tickets, buyers and tokens appear in no log line and in no metric.
+//   - Every wait is bounded: see the constants in ingress.go.
+//
+// The package starts no goroutine of its own. Those of requests are net/http's;
+// a WebSocket adds one that reads, and short ones that ping, and waits for all
+// of them. The log calls back from its own.
+package ingress

@@ -45,7 +45,7 @@ const (
 	claimTimeout  = 15 * time.Second
 	commitTimeout = 10 * time.Second
 
-	// A loop whose claim failed tries again after a time between half of it
+	// A loop whose claim failed tries again after a time between half of this
 	// and the whole, which doubles with each failure in a row.
 	firstRetry = 100 * time.Millisecond
 	lastRetry  = 2 * time.Second
@@ -99,8 +99,9 @@ func (a *Allocator) Run(ctx context.Context) error {
 	}
 	a.stopAll()
 	leave()
-	if err := <-left; err != nil && !errors.Is(err, context.Canceled) {
-		return fmt.Errorf("leaving the consumer group: %w", err)
+	if err := <-left; err != nil {
+		// The group finds out by itself, by the end of the session.
+		a.config.Logger.Warn("could not leave the consumer group", "error", err)
 	}
 	return nil
 }
@@ -155,7 +156,7 @@ func (a *Allocator) stopAll() {
 // serve owns the partition again and again, for as long as it is assigned.
 func (a *Allocator) serve(ctx context.Context, partition int32) {
 	logger := a.config.Logger.With("partition", partition)
-	defer a.metrics.epoch.DeleteLabelValues(label(partition))
+	defer a.metrics.forget(partition)
 
 	retry := firstRetry
 	for ctx.Err() == nil {
@@ -176,7 +177,7 @@ func (a *Allocator) serve(ctx context.Context, partition int32) {
 		case needsOperator(err):
 			logger.Error("the partition stands still", "epoch", epoch, "error", err)
 			a.stopped(ctx, partition, epoch, err)
-			wait = stoppedRetry
+			wait = stoppedRetry/2 + rand.N(stoppedRetry/2)
 		default:
 			logger.Warn("in doubt about the partition; claiming it again", "epoch", epoch, "error", err)
 		}
@@ -195,7 +196,7 @@ func (a *Allocator) stopped(ctx context.Context, partition int32, epoch int64, w
 	}
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
-	if err := a.config.Ledger.Stop(ctx, partition, epoch, why.Error()); err != nil {
+	if err := a.config.Ledger.Stop(ctx, partition, epoch, stopReason(why)); err != nil {
 		a.config.Logger.Warn("could not note why the partition stands still", "partition", partition, "error", err)
 	}
 }

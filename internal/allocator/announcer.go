@@ -13,6 +13,9 @@ const (
 	// the gap and read the ledger.
 	maxWaitingMessages = 64
 	publishTimeout     = time.Second
+	// No row is smaller than this, encoded, in bytes.
+	smallestRequest = 100
+	smallestResult  = 50
 	// What was committed last is still announced when a loop ends.
 	lastWords = 300 * time.Millisecond
 )
@@ -43,10 +46,15 @@ func newAnnouncer(topic event.TopicID, feed Feed, metrics *metrics) *announcer {
 func (a *announcer) announce(b *Batch, end sale.Offset) {
 	m := &event.Message{
 		Log: a.topic, Partition: b.Partition, Epoch: b.Epoch,
-		From: b.From, To: b.To, End: max(end, b.To), Now: b.Now,
-		Requests: b.Requests, Results: b.Results, Starts: b.Starts, OldestStart: b.OldestStart,
-		Sales: make([]sale.Sale, len(b.Sales)),
+		From: b.From, To: b.To, End: max(end, b.To), Now: b.Now, OldestStart: b.OldestStart,
 	}
+	if len(b.Requests)*smallestRequest+len(b.Results)*smallestResult > event.MaxMessage {
+		m.Heal = true // as encoding would find: rows that are of no use do not wait
+		a.queue(m)
+		return
+	}
+	m.Requests, m.Results, m.Starts = b.Requests, b.Results, b.Starts
+	m.Sales = make([]sale.Sale, len(b.Sales))
 	for i := range b.Sales {
 		m.Sales[i] = b.Sales[i].Sale
 	}
@@ -74,17 +82,18 @@ func (a *announcer) queue(m *event.Message) {
 
 // run publishes until ctx is done, and then, briefly, what is left.
 func (a *announcer) run(ctx context.Context) {
+	publishing, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(lastWords, cancel) })()
 	for {
 		select {
 		case m := <-a.messages:
-			a.publish(ctx, m)
+			a.publish(publishing, m)
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
-			defer cancel()
-			for last.Err() == nil {
+			for publishing.Err() == nil {
 				select {
 				case m := <-a.messages:
-					a.publish(last, m)
+					a.publish(publishing, m)
 				default:
 					return
 				}

@@ -14,8 +14,19 @@ var ErrDiscontinuous = errors.New("the log does not continue what the ledger hol
 
 // needsOperator tells the faults that trying again does not mend.
 func needsOperator(err error) bool {
-	return errors.Is(err, ErrDiscontinuous) || errors.Is(err, ErrRebuilding) || errors.Is(err, ErrNoPartition) ||
+	return errors.Is(err, ErrDiscontinuous) || errors.Is(err, ErrRefused) || errors.Is(err, ErrRebuilding) || errors.Is(err, ErrNoPartition) ||
 		errors.Is(err, sale.ErrSchemaTooNew) || errors.Is(err, sale.ErrBroken)
+}
+
+// stopReason says why a partition stands still, and what an operator can do.
+func stopReason(err error) string {
+	switch {
+	case errors.Is(err, sale.ErrSchemaTooNew):
+		return err.Error() + "; upgrade the allocators"
+	case errors.Is(err, sale.ErrBroken), errors.Is(err, ErrRefused):
+		return err.Error() + "; the program or the ledger's rows are at fault: compare them with the log (anteroom audit verify)"
+	}
+	return err.Error()
 }
 
 // continues checks that the log is the one that the claim's ledger was made

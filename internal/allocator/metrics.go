@@ -46,4 +46,10 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	}
 }
 
+// forget drops what only a partition's owner can say.
+func (m *metrics) forget(partition int32) {
+	m.epoch.DeleteLabelValues(label(partition))
+	m.skew.DeleteLabelValues(label(partition))
+}
+
 func label(partition int32) string { return strconv.Itoa(int(partition)) }

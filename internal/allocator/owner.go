@@ -32,8 +32,10 @@ type owner struct {
 	state     *sale.Partition
 	batch     assembly    // applied, and not handed to a commit
 	committed sale.Offset // the ledger has everything below it
+	logTime   sale.Time   // at committed
 	end       sale.Offset // of the log, as last told
 	ticker    ticker
+	alarmed   time.Time // when the clocks' distance was last logged
 }
 
 // portion is what one read brought, decoded.
@@ -60,6 +62,9 @@ func (a *Allocator) own(ctx context.Context, partition int32, logger *slog.Logge
 		return claim.Epoch, err
 	}
 	state, err := sale.Restore(claim.State)
+	if errors.Is(err, sale.ErrSchemaTooNew) {
+		return claim.Epoch, err
+	}
 	if err != nil {
 		return claim.Epoch, fmt.Errorf("restoring the partition: %w: %w", sale.ErrBroken, err)
 	}
@@ -75,7 +80,7 @@ func (a *Allocator) own(ctx context.Context, partition int32, logger *slog.Logge
 		log: a.config.Log, ledger: a.config.Ledger, logger: logger, metrics: a.metrics,
 		announcer: newAnnouncer(a.config.Log.Topic(), a.config.Feed, a.metrics),
 		state:     state, batch: newAssembly(claim),
-		committed: state.Next(), end: state.Next(), ticker: newTicker(),
+		committed: state.Next(), logTime: state.Now(), end: state.Next(), ticker: newTicker(),
 	}
 	portions := make(chan portion, 1)
 	reading, announcing := make(chan struct{}), make(chan struct{})
@@ -84,23 +89,29 @@ func (a *Allocator) own(ctx context.Context, partition int32, logger *slog.Logge
 		defer reader.Close()
 		read(ctx, reader, portions)
 	}()
+	// The announcer ends after the loop, which may yet have a commit to announce.
+	announcements, quiet := context.WithCancel(context.WithoutCancel(ctx))
 	go func() {
 		defer close(announcing)
-		o.announcer.run(ctx)
+		o.announcer.run(announcements)
 	}()
 	err = o.run(ctx, portions)
 	stop()
+	quiet()
 	<-reading
 	<-announcing
 	return claim.Epoch, err
 }
 
-func (a *Allocator) claim(ctx context.Context, partition int32) (Claim, error) {
-	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
+func (a *Allocator) claim(parent context.Context, partition int32) (Claim, error) {
+	ctx, cancel := context.WithTimeout(parent, claimTimeout)
 	defer cancel()
 	claim, err := a.config.Ledger.Claim(ctx, partition, a.config.Membership.Prove)
 	if err != nil {
 		return Claim{}, fmt.Errorf("claiming the partition: %w", err)
+	}
+	if parent.Err() != nil { // lost meanwhile: a claim dies with its assignment
+		return Claim{}, parent.Err()
 	}
 	return claim, nil
 }
@@ -197,6 +208,7 @@ func (o *owner) run(ctx context.Context, portions <-chan portion) error {
 			inHand = nil
 		case acknowledged := <-o.ticker.acknowledged:
 			o.ticker.note(acknowledged, time.Now())
+			o.noteSkew()
 		case <-wake.C:
 		case <-life.C:
 			o.announcer.life(o.mark())
@@ -214,8 +226,9 @@ func (o *owner) apply(p portion) error {
 		if err := o.state.Apply(*record, &o.batch.changes); err != nil {
 			return fmt.Errorf("applying: %w", err)
 		}
-		if skew, ok := o.ticker.skew(record); ok {
-			o.noteSkew(skew)
+		if _, tick := record.Body.(sale.Tick); tick {
+			o.ticker.seen, o.ticker.seenTime = record.Offset, record.Time
+			o.noteSkew()
 		}
 	}
 	o.batch.records += len(p.records)
@@ -246,7 +259,7 @@ func (o *owner) commit(ctx context.Context, batch *Batch, outcome chan<- error) 
 
 // concluded takes note of a batch that is committed.
 func (o *owner) concluded(batch *Batch) {
-	o.committed = batch.To
+	o.committed, o.logTime = batch.To, batch.Now
 	o.metrics.batchRecords.Observe(float64(batch.To - batch.From))
 	o.announcer.announce(batch, o.end)
 	for outcome, n := range batch.outcomes {
@@ -267,13 +280,18 @@ func (o *owner) settle(inHand *Batch, outcome <-chan error) {
 }
 
 func (o *owner) mark() mark {
-	return mark{partition: o.partition, epoch: o.epoch, watermark: o.committed, end: o.end, now: o.state.Now()}
+	return mark{partition: o.partition, epoch: o.epoch, watermark: o.committed, end: o.end, now: o.logTime}
 }
 
 // noteSkew compares the broker's clock with this one's, at a tick of ours.
-func (o *owner) noteSkew(skew time.Duration) {
+func (o *owner) noteSkew() {
+	skew, known := o.ticker.skew()
+	if !known {
+		return
+	}
 	o.metrics.skew.WithLabelValues(label(o.partition)).Set(skew.Seconds())
-	if skew.Abs() > maxSkew {
+	if now := time.Now(); skew.Abs() > maxSkew && now.Sub(o.alarmed) >= skewAlarm {
+		o.alarmed = now
 		o.logger.Error("the broker's clock and this one are too far apart; holds end by the broker's", "skew", skew)
 	}
 }

@@ -73,6 +73,9 @@ var (
 	// ErrFenced means that somebody else has become the partition's owner, or
 	// that an earlier commit of unknown outcome has succeeded.
 	ErrFenced = errors.New("the partition has moved on")
+	// ErrRefused means that the ledger refuses a batch which a correct core
+	// cannot have made. Nothing of it is there, and trying again does not help.
+	ErrRefused = errors.New("the ledger refuses the batch")
 	// ErrRebuilding means that the partition's rows are not restored from the
 	// log yet.
 	ErrRebuilding = errors.New("the partition is being rebuilt from the log")

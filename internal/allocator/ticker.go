@@ -11,6 +11,7 @@ const (
 	tickInterval = 100 * time.Millisecond // between ticks that only let time pass, and after a failure
 	maxWake      = 10 * time.Second
 	maxSkew      = time.Second
+	skewAlarm    = 10 * time.Second // between two lines about it
 )
 
 // ticker decides when a tick is to be appended. A tick is outstanding until it
@@ -18,8 +19,10 @@ const (
 type ticker struct {
 	acknowledged chan acknowledgement
 	inFlight     bool
-	offset       sale.Offset // of the last one acknowledged, or None
-	at           time.Time   // when it was acknowledged
+	offset       sale.Offset // of the last one, once acknowledged, or None
+	sent, at     time.Time   // when it was appended and acknowledged, by this clock
+	seen         sale.Offset // the last tick that was read, or None
+	seenTime     sale.Time   // and its time, by the broker's clock
 	notBefore    time.Time
 }
 
@@ -29,7 +32,7 @@ type acknowledgement struct {
 }
 
 func newTicker() ticker {
-	return ticker{acknowledged: make(chan acknowledgement, 1), offset: sale.None}
+	return ticker{acknowledged: make(chan acknowledgement, 1), offset: sale.None, seen: sale.None}
 }
 
 // tick appends a tick if one is wanted, and says after what time to look again.
@@ -60,7 +63,7 @@ func (o *owner) tick(now time.Time) time.Duration {
 		t.notBefore = now.Add(tickInterval)
 		return tickInterval
 	}
-	t.inFlight = true
+	t.inFlight, t.sent, t.offset = true, now, sale.None
 	if body.Committed == 0 {
 		t.notBefore = now.Add(tickInterval)
 	}
@@ -78,11 +81,19 @@ func (t *ticker) note(a acknowledgement, now time.Time) {
 	t.offset, t.at = a.offset, now
 }
 
-// skew gives, for the last acknowledged tick, how far the broker's clock was
-// ahead of this one.
-func (t *ticker) skew(record *sale.Record) (time.Duration, bool) {
-	if t.inFlight || record.Offset != t.offset {
+// skew gives how far the broker's clock is ahead of this one's, at least, once
+// a tick of ours is both acknowledged and read, in either order. The broker
+// stamped it between the two, however long they are apart.
+func (t *ticker) skew() (time.Duration, bool) {
+	if t.inFlight || t.offset == sale.None || t.seen != t.offset {
 		return 0, false
 	}
-	return time.UnixMilli(int64(record.Time)).Sub(t.at), true
+	stamped := time.UnixMilli(int64(t.seenTime))
+	switch {
+	case stamped.After(t.at):
+		return stamped.Sub(t.at), true
+	case stamped.Before(t.sent.Truncate(time.Millisecond)):
+		return stamped.Sub(t.sent.Truncate(time.Millisecond)), true
+	}
+	return 0, true
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"strconv"
@@ -46,7 +47,7 @@ func (c *demoCommand) Run(ctx context.Context, t terminal) (err error) {
 	fmt.Fprintln(t.err, "anteroom demo: starting backends")
 	stamp := strconv.FormatInt(time.Now().UnixMilli(), 36) // tells runs on the same servers apart
 	running, err := startDev(ctx, t, devConfig{
-		choice: c.backendChoice, topic: "anteroom.demo." + stamp, run: "anteroom_demo_" + stamp, quiet: true,
+		choice: c.backendChoice, topic: "anteroom.demo." + stamp, run: "anteroom_demo_" + stamp, logLevel: slog.LevelError,
 	})
 	if err != nil {
 		return err
@@ -143,8 +144,7 @@ func (c *demoCommand) sendCrowd(ctx context.Context, t terminal, running *devSer
 	return *result, nil
 }
 
-// check holds what shoppers were told against the promises, and against the
-// ledger. It gives what is broken.
+// check holds what shoppers were told against the promises and the ledger.
 func (c *demoCommand) check(ctx context.Context, running *devService, product string, report *demoReport) ([]string, error) {
 	ledger, err := running.reader.Tally(ctx)
 	if err != nil {
@@ -154,30 +154,36 @@ func (c *demoCommand) check(ctx context.Context, running *devService, product st
 	if !ok {
 		return []string{"the ledger does not have the sale"}, nil
 	}
-	var broken []string
+	return broken(report, tally), nil
+}
+
+// broken gives the promises that are broken, in words.
+func broken(report *demoReport, ledger postgres.SaleTally) []string {
+	var found []string
 	promise := func(kept bool, format string, values ...any) {
 		if !kept {
-			broken = append(broken, fmt.Sprintf(format, values...))
+			found = append(found, fmt.Sprintf(format, values...))
 		}
 	}
 	promise(report.Oversold == 0, "%d units oversold", report.Oversold)
 	promise(report.Undecided == 0, "%d tickets without an outcome", report.Undecided)
 	promise(report.MultipleOutcomes == 0, "%d outcomes contradicted an earlier one", report.MultipleOutcomes)
 	promise(report.PositionRises == 0, "%d places moved back", report.PositionRises)
-	promise(int64(report.Sold) == tally.Sale.Confirmed, "shoppers were told of %d sold units, the ledger has %d", report.Sold, tally.Sale.Confirmed)
-	promise(tally.Sale.Balanced(), "the ledger's units do not add up")
+	promise(int64(report.Sold) == ledger.Sale.Confirmed, "shoppers were told of %d sold units, the ledger has %d", report.Sold, ledger.Sale.Confirmed)
+	promise(ledger.Sale.Balanced(), "the ledger's units do not add up")
 	// Who asked again after an answer got lost has two requests in the log and
 	// one ticket, so the log may have more.
-	promise(tally.Sale.Requests >= int64(report.Accepted), "%d tickets, but only %d requests decided", report.Accepted, tally.Sale.Requests)
-	wanted := min(c.Units, int64(report.Accepted))
-	promise(tally.Sale.Confirmed+tally.Sale.Held >= wanted, "%d units stayed unsold while %d shoppers asked", c.Units-tally.Sale.Confirmed-tally.Sale.Held, report.Accepted)
+	promise(ledger.Sale.Requests >= int64(report.Accepted), "%d tickets, but only %d requests decided", report.Accepted, ledger.Sale.Requests)
+	taken := ledger.Sale.Confirmed + ledger.Sale.Held
+	promise(taken >= min(report.Units, int64(report.Accepted)), "%d units stayed unsold while %d shoppers asked", report.Units-taken, report.Accepted)
 	for state, seen := range report.Outcomes {
-		if state == sale.SoldOut || state == sale.Queued {
-			continue
+		has := ledger.Rows[state].Requests
+		if state == sale.SoldOut {
+			has = ledger.Sale.SoldOut
 		}
-		promise(int64(seen) <= tally.Rows[state].Requests, "%d shoppers were told %s, the ledger has %d", seen, state, tally.Rows[state].Requests)
+		promise(int64(seen) <= has, "%d shoppers were told %s, the ledger has %d", seen, state, has)
 	}
-	return broken, nil
+	return found
 }
 
 func findTally(ledger postgres.Tally, product string) (postgres.SaleTally, bool) {

@@ -19,13 +19,14 @@ type devCommand struct {
 	Listen      string `default:"127.0.0.1:8080" help:"Address for shoppers, merchants and operators."`
 	AdminListen string `default:"127.0.0.1:9090" help:"Address for /livez, /readyz and /metrics."`
 	DataDir     string `type:"path" help:"Keep the data and the secrets in this folder. Default: nothing is kept."`
-	logSettings
+
+	LogLevel slog.Level `env:"ANTEROOM_LOG_LEVEL" default:"warn" help:"debug, info, warn or error."`
 }
 
 func (c *devCommand) Run(ctx context.Context, t terminal) (err error) {
 	fmt.Fprintln(t.err, "anteroom dev: starting backends")
 	running, err := startDev(ctx, t, devConfig{
-		choice: backendChoice{Kafka: embedded, Redis: embedded, Postgres: embedded}, topic: "anteroom.requests", folder: c.DataDir, log: c.logSettings,
+		choice: backendChoice{Kafka: embedded, Redis: embedded, Postgres: embedded}, topic: "anteroom.requests", folder: c.DataDir, logLevel: c.LogLevel,
 		listen: listenSettings{Listen: c.Listen, AdminListen: c.AdminListen},
 	})
 	if err != nil {
@@ -44,8 +45,8 @@ type devConfig struct {
 	run    string         // names the run's own database, where Postgres is not started here
 	folder string         // empty: nothing is kept
 	listen listenSettings // empty: free loopback ports
-	log    logSettings
-	quiet  bool // only errors are logged
+
+	logLevel slog.Level
 }
 
 // devService is the whole service in this process, with backends and secrets.
@@ -63,9 +64,7 @@ func startDev(ctx context.Context, t terminal, config devConfig) (_ *devService,
 	if config.listen == (listenSettings{}) {
 		config.listen = listenSettings{Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0"}
 	}
-	if config.quiet {
-		config.log.LogLevel = slog.LevelError
-	}
+	logger := logSettings{LogLevel: config.logLevel}.logger(t)
 	secrets, err := devSecrets(config.folder)
 	if err != nil {
 		return nil, err
@@ -83,7 +82,7 @@ func startDev(ctx context.Context, t terminal, config devConfig) (_ *devService,
 	at := backendSettings{
 		KafkaBrokers: strings.Split(started.kafka, ","), Topic: config.topic, SingleBroker: true, PostgresURL: started.postgres,
 	}
-	topic := kafka.Config{Brokers: at.KafkaBrokers, Topic: at.Topic, SingleBroker: true, Logger: config.log.logger(t)}
+	topic := kafka.Config{Brokers: at.KafkaBrokers, Topic: at.Topic, SingleBroker: true, Logger: logger}
 	if config.choice.Kafka != embedded {
 		started.ownTopic(topic)
 	}
@@ -99,7 +98,7 @@ func startDev(ctx context.Context, t terminal, config devConfig) (_ *devService,
 	}
 	d.service, err = newService(ctx, serviceConfig{
 		roles: roles{ingress: true, allocator: true}, backends: at, redisURL: started.redis,
-		secrets: secrets, listen: config.listen, logger: config.log.logger(t),
+		secrets: secrets, listen: config.listen, logger: logger,
 	})
 	if err != nil {
 		return nil, err

@@ -376,10 +376,15 @@ func (a answer) String() string { return fmt.Sprintf("%d %v", a.code, a.body) }
 // buy presses Buy until there is a ticket.
 func buy(t *testing.T, address, product, buyer string) string {
 	t.Helper()
-	var ticket string
+	var ticket, last string
+	t.Cleanup(func() {
+		if ticket == "" {
+			t.Logf("%s got no ticket; the last answer was %s", buyer, last)
+		}
+	})
 	await(t, buyer+"'s ticket", func() bool {
 		a, err := tryCall(t.Context(), "POST", "http://"+address+"/v1/products/"+product+"/buy", "", "X-Buyer-ID", buyer)
-		if err != nil || (a.code != http.StatusAccepted && a.code != http.StatusOK) {
+		if last = fmt.Sprint(a, err); err != nil || (a.code != http.StatusAccepted && a.code != http.StatusOK) {
 			return false
 		}
 		ticket, _ = a.body["ticket"].(string)

@@ -41,6 +41,7 @@ type status struct {
 	Position    *int64     `json:"position"`
 	Quantity    int        `json:"quantity"`
 	PollAfterMS int64      `json:"poll_after_ms"`
+	After       string     `json:"after"` // of a stream's messages: what If-None-Match is elsewhere
 }
 
 // told takes a status in and checks that it fits what was said before.

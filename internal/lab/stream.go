@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/coder/websocket"
@@ -25,7 +27,8 @@ func (c *crowd) follow(ctx context.Context, s *shopper) error {
 	ctx, cancel := context.WithDeadline(ctx, s.gaveUp)
 	defer cancel()
 	address := c.config.Addresses[s.number%len(c.config.Addresses)]
-	connection, response, err := websocket.Dial(ctx, "ws://"+address+"/queue/"+s.ticket+"/ws", nil)
+	seen := url.QueryEscape(strings.Trim(strings.TrimPrefix(s.etag, "W/"), `"`))
+	connection, response, err := websocket.Dial(ctx, "ws://"+address+"/queue/"+s.ticket+"/ws?after="+seen, nil)
 	if err != nil {
 		return fmt.Errorf("following by WebSocket: %w", err)
 	}
@@ -40,6 +43,7 @@ func (c *crowd) follow(ctx context.Context, s *shopper) error {
 		}
 		now := time.Now()
 		s.told(told, c.tally, now)
+		s.etag = `W/"` + told.After + `"`
 		if c.goOn(s, told.PollAfterMS, now); s.decided {
 			return nil
 		}

@@ -1,0 +1,264 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/anteroomhq/anteroom/internal/devstack"
+	"github.com/anteroomhq/anteroom/internal/devstack/devstacktest"
+	"github.com/anteroomhq/anteroom/internal/lab"
+	"github.com/anteroomhq/anteroom/pkg/client"
+	"github.com/anteroomhq/anteroom/pkg/sale"
+)
+
+// TestRedisIsLost kills Redis in mid-sale and brings it back empty. Buys go
+// on, outcomes arrive by way of Postgres, and nothing is decided otherwise.
+func TestRedisIsLost(t *testing.T) {
+	t.Parallel()
+	b := devstacktest.Real(t)
+	redis, err := devstack.StartRedis(t.Context(), devstack.RedisConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = redis.Close() })
+	b.RedisURL = redis.URL
+	w := newWorld(t, b, 1)
+	address := w.serveHere(t).public.Addr().String()
+	w.openSale(t, address, client.NewSale{Product: "console", Quantity: 40, HoldSeconds: 600})
+
+	decided := func(when string) {
+		t.Helper()
+		for i := range 20 {
+			ticket := buy(t, address, "console", fmt.Sprintf("%s-%d", when, i))
+			asked := time.Now()
+			await(t, "an outcome "+when, func() bool { s := state(t, address, ticket); return s != "" && s != "queued" })
+			if i == 0 {
+				t.Logf("%s: an outcome after %s", when, time.Since(asked).Round(time.Millisecond))
+			}
+		}
+	}
+	decided("before")
+	if err := redis.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	decided("without-redis")
+	if err := redis.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	decided("with-an-empty-redis")
+
+	p := w.proveLedger(t, 1)[0]
+	for _, s := range p.sales {
+		if s.Held != 40 || s.Requests != 60 {
+			t.Errorf("%d held after %d requests, want 40 after 60", s.Held, s.Requests)
+		}
+	}
+}
+
+// TestPostgresIsLost kills Postgres in mid-sale. The log keeps taking requests,
+// tickets stay queued, and when it is back all is decided; a hold that was
+// decided meanwhile has all its time, and none ends unseen.
+func TestPostgresIsLost(t *testing.T) {
+	t.Parallel()
+	b := devstacktest.Real(t)
+	postgres, err := devstack.StartPostgres(t.Context(), devstack.PostgresConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = postgres.Close() })
+	b.PostgresURL = postgres.URL
+	w := newWorld(t, b, 1)
+	address := w.serveHere(t).public.Addr().String()
+	const holdSeconds = 6
+	w.openSale(t, address, client.NewSale{Product: "console", Quantity: 3, HoldSeconds: holdSeconds})
+
+	first := buy(t, address, "console", "early")
+	await(t, "the first hold", func() bool { return state(t, address, first) == "held" })
+
+	if err := postgres.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	var tickets []string
+	for i := range 10 {
+		ticket := buy(t, address, "console", fmt.Sprintf("buyer-%d", i))
+		tickets = append(tickets, ticket)
+		if s := state(t, address, ticket); s != "queued" {
+			t.Errorf("without a ledger a request is %q, want queued", s)
+		}
+	}
+	wait(t, 2*holdSeconds*time.Second) // longer than a hold
+	if err := postgres.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	back := time.Now()
+	held := 0
+	for i, ticket := range tickets {
+		await(t, "an outcome after the outage", func() bool { s := state(t, address, ticket); return s != "" && s != "queued" })
+		a := call(t, "GET", "http://"+address+"/queue/"+ticket, "")
+		if a.body["state"] != "held" {
+			continue
+		}
+		held++
+		await(t, "the hold's start", func() bool {
+			a = call(t, "GET", "http://"+address+"/queue/"+ticket, "")
+			return a.body["expires_at"] != nil
+		})
+		ends, err := time.Parse(time.RFC3339, a.body["expires_at"].(string))
+		if err != nil || ends.Before(back.Add(holdSeconds*time.Second-time.Second)) {
+			t.Errorf("buyer %d's hold ends at %v (%v), which is less than its time after %s", i, ends, err, back)
+		}
+	}
+	if held < 2 {
+		t.Errorf("%d hold a unit after the outage, want at least the 2 that were left", held)
+	}
+	w.proveLedger(t, 1)
+}
+
+// TestKafkaIsLost kills the broker in mid-sale. The door says 503, the service
+// recovers by itself, and who asks again has one request that counts.
+func TestKafkaIsLost(t *testing.T) {
+	t.Parallel()
+	b := devstacktest.Real(t)
+	broker, err := devstack.StartKafka(t.Context(), devstack.KafkaConfig{Libs: devstacktest.KafkaLibs(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = broker.Close() })
+	b.KafkaBrokers = []string{broker.Address}
+	w := newWorld(t, b, 1)
+	address := w.serveHere(t).public.Addr().String()
+	w.openSale(t, address, client.NewSale{Product: "console", Quantity: 5, HoldSeconds: 600})
+	buy(t, address, "console", "early")
+
+	if err := broker.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	// These may get in after all, once the broker is back; their buyers hear
+	// nothing of it.
+	for i := range 3 {
+		a := call(t, "POST", "http://"+address+"/v1/products/console/buy", "", "X-Buyer-ID", fmt.Sprintf("buyer-%d", i))
+		if a.code != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" {
+			t.Errorf("without a broker: %s, Retry-After %q, want 503 and when to come back", a, a.header.Get("Retry-After"))
+		}
+	}
+	if err := broker.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	back := time.Now()
+	for i := range 3 {
+		ticket := buy(t, address, "console", fmt.Sprintf("buyer-%d", i))
+		if i == 0 {
+			t.Logf("a ticket %s after the broker was back", time.Since(back).Round(time.Millisecond))
+		}
+		await(t, "the hold", func() bool { return state(t, address, ticket) == "held" })
+	}
+	p := w.proveLedger(t, 1)[0]
+	buyers := make(map[sale.Buyer]int)
+	for _, row := range p.rows {
+		if row.State == sale.Held {
+			buyers[row.Buyer]++
+		}
+	}
+	if len(buyers) != 4 {
+		t.Errorf("%d buyers hold a unit, want 4", len(buyers))
+	}
+	for buyer, n := range buyers {
+		if n != 1 {
+			t.Errorf("buyer %s holds %d units", buyer, n)
+		}
+	}
+}
+
+// TestIngressDies kills an ingress, and wipes Redis, while a crowd buys. Every
+// shopper who has a ticket gets one outcome, and no unit is lost.
+func TestIngressDies(t *testing.T) {
+	t.Parallel()
+	b := devstacktest.Real(t)
+	redis, err := devstack.StartRedis(t.Context(), devstack.RedisConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = redis.Close() })
+	b.RedisURL = redis.URL
+	const buyers, units = 20_000, 100
+	w := newWorld(t, b, 2)
+	w.start(t, "allocator")
+	ingresses := []*process{w.start(t, "ingress"), w.start(t, "ingress")}
+	w.openSale(t, ingresses[0].address, client.NewSale{Product: "console", Quantity: units, HoldSeconds: 600})
+
+	crowds := newCrowds(t, w, []string{ingresses[0].address, ingresses[1].address}, []string{"console"}, buyers)
+	crowds.awaitClicks(t, buyers/4)
+	ingresses[0].kill()
+	crowds.awaitClicks(t, buyers/2)
+	ingresses[0].run()
+	if err := redis.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := redis.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	result := crowds.wait(t)[0]
+	t.Logf("%+v", result)
+	if result.Undecided+result.MultipleOutcomes+result.PositionRises != 0 || result.Accepted != buyers {
+		t.Errorf("shoppers were told wrong: %+v", result)
+	}
+	w.checkHolds(t, 2, units)
+}
+
+// TestOwnerFreezesInItsTransaction stops an owner between the fence and the
+// commit of its transaction, for longer than its session. Another one takes
+// over, and what the frozen one had begun has no effect.
+func TestOwnerFreezesInItsTransaction(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, devstacktest.Real(t), 1)
+	owner := w.start(t, "allocator")
+	ingress := w.start(t, "ingress")
+	w.openSale(t, ingress.address, client.NewSale{Product: "console", Quantity: 2, HoldSeconds: 600})
+	await(t, "the owner", func() bool { return owner.metric("anteroom_partition_epoch") > 0 })
+	other := w.start(t, "allocator")
+
+	release := devstacktest.Hold(t, w.postgres, "SELECT 1 FROM sales FOR UPDATE")
+	ticket := buy(t, ingress.address, "console", "ada")
+	await(t, "the owner's transaction waiting for the sale, with the fence behind it", func() bool {
+		return devstacktest.Count(t, w.postgres, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%sales%'") > 0
+	})
+	owner.signal(syscall.SIGSTOP)
+	frozen := time.Now()
+	release()
+
+	await(t, "ada's hold, by another owner", func() bool { return state(t, ingress.address, ticket) == "held" })
+	t.Logf("decided %s after the owner froze", time.Since(frozen).Round(time.Millisecond))
+	await(t, "the other owner", func() bool { return other.metric("anteroom_partition_epoch") > 0 })
+	owner.signal(syscall.SIGCONT)
+	second := buy(t, ingress.address, "console", "bob")
+	await(t, "bob's hold", func() bool { return state(t, ingress.address, second) == "held" })
+	await(t, "all holds having begun", func() bool {
+		a, err := tryCall(t.Context(), "GET", "http://"+ingress.address+"/queue/"+second, "")
+		return err == nil && a.body["expires_at"] != nil
+	})
+	w.checkHolds(t, 1, 2)
+}
+
+// TestInterrupted ends a crowd in the middle: what it saw so far is given.
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, devstacktest.Embedded(t), 1)
+	address := w.serveHere(t).public.Addr().String()
+	w.openSale(t, address, client.NewSale{Product: "console", Quantity: 1})
+	ctx, cancel := context.WithCancel(t.Context())
+	result, err := lab.Run(ctx, lab.Config{
+		Addresses: []string{address}, Product: "console", Buyers: 10_000_000, Connections: 8, MaxWaiting: 100,
+		Crowd: "c", Patience: time.Minute,
+	}, func(p lab.Progress) {
+		if p.Accepted > 0 {
+			cancel()
+		}
+	})
+	if err == nil || result.Accepted == 0 {
+		t.Errorf("interrupted: %+v, %v, want what was seen and an error", result, err)
+	}
+}

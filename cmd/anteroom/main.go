@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -52,7 +53,15 @@ type terminal struct {
 	interactive bool // err is a screen that can be written over
 }
 
+// garbagePercent lets the heap grow to five times of what is live before it is
+// collected. What is live is small here, so it would otherwise be collected
+// several times a second under load. GOGC in the environment has precedence.
+const garbagePercent = 400
+
 func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbagePercent)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], terminal{
 		out: os.Stdout, err: os.Stderr, interactive: term.IsTerminal(int(os.Stderr.Fd())),

@@ -35,6 +35,7 @@ type owner struct {
 	logTime   sale.Time   // at committed
 	end       sale.Offset // of the log, as last told
 	ticker    ticker
+	pace      pace
 	alarmed   time.Time // when the clocks' distance was last logged
 }
 
@@ -175,11 +176,18 @@ func (o *owner) run(ctx context.Context, portions <-chan portion) error {
 	var inHand *Batch // being committed
 	outcome := make(chan error, 1)
 	for {
-		if inHand == nil && !o.batch.empty() {
+		now := time.Now()
+		pause := o.pace.wait(now, o.batch.records)
+		if inHand == nil && !o.batch.empty() && pause == 0 {
 			inHand = o.seal()
+			o.pace.begun(now, int(inHand.To-inHand.From))
 			go o.commit(ctx, inHand, outcome)
 		}
-		wake.Reset(o.tick(time.Now()))
+		look := o.tick(now)
+		if inHand == nil && !o.batch.empty() {
+			look = min(look, pause)
+		}
+		wake.Reset(look)
 
 		more := portions
 		if o.batch.records >= maxBatchRecords {

@@ -199,9 +199,7 @@ func (i *Ingress) pass(ctx context.Context, k click) (*Hint, error) {
 // admit asks the gate, or the local limiter where that cannot tell.
 func (i *Ingress) admit(ctx context.Context, ask Ask) (Admission, error) {
 	started := time.Now()
-	asking, cancel := context.WithTimeout(ctx, gateWait)
-	admission, err := i.gate.Admit(asking, ask)
-	cancel()
+	admission, err := i.gate.Admit(ctx, ask)
 	i.metrics.gate.Observe(time.Since(started).Seconds())
 	switch {
 	case err == nil:

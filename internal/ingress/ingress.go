@@ -32,7 +32,6 @@ const (
 	catchUpWait = time.Second      // for the board to reach a client's marker
 	lookupWait  = 2 * time.Second  // for the ledger, where the board has to ask it
 	bodyWait    = 5 * time.Second  // for a body, which is small
-	gateWait    = time.Second      // for the gate, before the local limiter serves
 	bindWait    = 2 * time.Second  // for a product's partition
 	longestWait = 30 * time.Second // of a long poll
 )

@@ -90,9 +90,11 @@ func Open(ctx context.Context, config Config) (*Log, error) {
 	l.client, err = newClient(config, slices.Concat(l.metered, []kgo.Opt{
 		kgo.RequiredAcks(kgo.AllISRAcks()), // and idempotent, which is the default
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		// What arrives while requests are in flight forms the next ones; a lone
-		// record never waits.
+		// One request at a time and no linger: what arrives while it is under way
+		// forms the next one, so batches grow with the load, and a lone record
+		// never waits.
 		kgo.ProducerLinger(0),
+		kgo.MaxProduceRequestsInflightPerBroker(1),
 		kgo.ProducerBatchCompression(kgo.NoCompression()),
 		kgo.ProduceRequestTimeout(replicaTimeout),
 		// Records are tried for as long as the process lives: RecordRetries and

@@ -24,10 +24,9 @@ const (
 	// later than that is told of the first request by the core.
 	hintLife = 15 * time.Minute
 
-	maxBatch    = 512    // buyers in a script call, hints in a round trip
-	maxInFlight = 2      // script calls at once: one in Redis, one on its way
-	maxAsks     = 16_384 // that wait; more are better served without Redis
-	maxHints    = 65_536 // that wait
+	maxBatch = 512    // buyers in a script call, hints in a round trip
+	maxAsks  = 16_384 // that wait; more are better served without Redis
+	maxHints = 65_536 // that wait
 )
 
 // GateConfig says what a gate uses.
@@ -41,8 +40,8 @@ type GateConfig struct {
 }
 
 // Gate is an ingress.Gate. Concurrent calls of Admit share script calls: those
-// that arrive while as many as may be are in flight form the next one, and a
-// lone one goes at once. Its methods may be called from several goroutines.
+// that arrive while one is in flight form the next one, and a lone one goes at
+// once. Its methods may be called from several goroutines.
 type Gate struct {
 	client  *goredis.Client
 	timeout time.Duration // of a call
@@ -91,13 +90,11 @@ func NewGate(config GateConfig) *Gate {
 // It is to be called once.
 func (g *Gate) Run(ctx context.Context) error {
 	var workers sync.WaitGroup
-	for range maxInFlight {
-		workers.Go(func() {
-			for calls := g.asks.take(ctx, maxBatch); calls != nil; calls = g.asks.take(ctx, maxBatch) {
-				g.admit(ctx, calls)
-			}
-		})
-	}
+	workers.Go(func() {
+		for calls := g.asks.take(ctx, maxBatch); calls != nil; calls = g.asks.take(ctx, maxBatch) {
+			g.admit(ctx, calls)
+		}
+	})
 	workers.Go(func() {
 		for hints := g.hints.take(ctx, maxBatch); hints != nil; hints = g.hints.take(ctx, maxBatch) {
 			g.store(ctx, hints)

@@ -1,0 +1,32 @@
+package allocator
+
+import "time"
+
+const (
+	// A batch of this many records says that there is a crowd.
+	crowdedBatch = 100
+	// Then commits begin at least this long after each other, so that each one
+	// decides more, and Postgres, Redis and the boards have fewer to deal with.
+	crowdedInterval = 10 * time.Millisecond
+)
+
+// pace spreads commits while there is a crowd. A batch that follows a small
+// one never waits.
+type pace struct {
+	crowded bool
+	next    time.Time // when a commit may begin, while it is crowded
+}
+
+// begun takes note of a commit that begins.
+func (p *pace) begun(now time.Time, records int) {
+	p.crowded = records >= crowdedBatch
+	p.next = now.Add(crowdedInterval)
+}
+
+// wait gives the time for which records are still to be gathered.
+func (p *pace) wait(now time.Time, records int) time.Duration {
+	if !p.crowded || records >= maxBatchRecords {
+		return 0
+	}
+	return max(0, p.next.Sub(now))
+}

@@ -35,7 +35,7 @@ func TestExitCodes(t *testing.T) {
 		"no brokers":          {[]string{"migrate"}, exitMisuse, "ANTEROOM_KAFKA_BROKERS"},
 		"no postgres":         {[]string{"migrate", "--kafka-brokers", "127.0.0.1:1"}, exitMisuse, "ANTEROOM_POSTGRES_URL"},
 		"unknown role":        {[]string{"serve", "--role", "cook"}, exitMisuse, "cook"},
-		"no redis":            {[]string{"serve", "--kafka-brokers", "127.0.0.1:1", "--postgres-url", "postgres://127.0.0.1:1/x"}, exitMisuse, "ANTEROOM_REDIS_URL"},
+		"no redis":            {[]string{"serve", "--role", "allocator", "--kafka-brokers", "127.0.0.1:1", "--postgres-url", "postgres://127.0.0.1:1/x"}, exitMisuse, "ANTEROOM_REDIS_URL"},
 		"not a URL":           {[]string{"sale", "list", "--url", "nonsense"}, exitMisuse, "nonsense"},
 		"nobody listens":      {[]string{"sale", "list", "--url", "http://127.0.0.1:1"}, exitFailed, "asking the service"},
 		"nobody is healthy":   {[]string{"healthcheck", "--url", "http://127.0.0.1:1"}, exitFailed, "asking for health"},

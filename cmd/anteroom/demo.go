@@ -55,11 +55,18 @@ func (c *demoCommand) Run(ctx context.Context, t terminal) (err error) {
 	defer func() { err = errors.Join(err, running.stop()) }()
 
 	const product = "demo"
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer running.whenEnded(cancel)() // a crowd without a service would wait for long
+
 	operator, err := client.New(client.Config{URL: running.url(), OperatorToken: running.secrets.OperatorToken})
 	if err != nil {
 		return err
 	}
-	created, err := operator.CreateSale(ctx, client.NewSale{Product: product, Quantity: c.Units, Reason: "demo"})
+	created, err := operator.CreateSale(ctx, client.NewSale{
+		Product: product, Quantity: c.Units, Reason: "demo",
+		HoldSeconds: 3600, // winners pay when everybody has clicked, however long that takes
+	})
 	if err != nil {
 		return fmt.Errorf("opening the sale: %w", err)
 	}
@@ -165,6 +172,17 @@ func broken(report *demoReport, ledger postgres.SaleTally) []string {
 			found = append(found, fmt.Sprintf(format, values...))
 		}
 	}
+	refused, told := 0, 0
+	for code, n := range report.Refused {
+		refused += n
+		promise(code == "sold_out", "%d shoppers were refused with %s", n, code)
+	}
+	for _, n := range report.Outcomes {
+		told += n
+	}
+	promise(report.Accepted > 0, "nobody got a ticket")
+	promise(report.Accepted+refused == report.Buyers, "%d got a ticket and %d were refused, of %d shoppers", report.Accepted, refused, report.Buyers)
+	promise(told == report.Accepted, "%d got a ticket, and %d went away with a state", report.Accepted, told)
 	promise(report.Oversold == 0, "%d units oversold", report.Oversold)
 	promise(report.Undecided == 0, "%d tickets without an outcome", report.Undecided)
 	promise(report.MultipleOutcomes == 0, "%d outcomes contradicted an earlier one", report.MultipleOutcomes)
@@ -182,6 +200,9 @@ func broken(report *demoReport, ledger postgres.SaleTally) []string {
 			has = ledger.Sale.SoldOut
 		}
 		promise(int64(seen) <= has, "%d shoppers were told %s, the ledger has %d", seen, state, has)
+		if int64(report.Accepted) == ledger.Sale.Requests {
+			promise(int64(seen) == has, "%d shoppers were told %s, the ledger has %d for as many requests", seen, state, has)
+		}
 	}
 	return found
 }

@@ -70,6 +70,11 @@ func TestBrokenPromises(t *testing.T) {
 		t.Fatalf("nothing is broken, but: %q", found)
 	}
 	for says, spoil := range map[string]func(*demoReport, *postgres.SaleTally){
+		"nobody got":       func(r *demoReport, _ *postgres.SaleTally) { r.Accepted = 0 },
+		"were refused, of": func(r *demoReport, _ *postgres.SaleTally) { r.Buyers = 11 },
+		"refused with":     func(r *demoReport, _ *postgres.SaleTally) { r.Refused = map[string]int{"internal": 1} },
+		"went away":        func(r *demoReport, _ *postgres.SaleTally) { r.Outcomes[sale.SoldOut] = 7 },
+		"as many requests": func(_ *demoReport, l *postgres.SaleTally) { l.Sale.SoldOut = 9 },
 		"oversold":         func(r *demoReport, _ *postgres.SaleTally) { r.Oversold = 1 },
 		"without an out":   func(r *demoReport, _ *postgres.SaleTally) { r.Undecided = 1 },
 		"contradicted":     func(r *demoReport, _ *postgres.SaleTally) { r.MultipleOutcomes = 1 },
@@ -83,7 +88,8 @@ func TestBrokenPromises(t *testing.T) {
 	} {
 		report, ledger := good()
 		spoil(report, &ledger)
-		if found := strings.Join(broken(report, ledger), "; "); !strings.Contains(found, says) {
+		found := strings.Join(broken(report, ledger), "; ")
+		if !strings.Contains(found, says) {
 			t.Errorf("want %q to be found, found %q", says, found)
 		}
 	}

@@ -55,7 +55,8 @@ type devService struct {
 	backends *backends
 	secrets  secretSettings
 	end      context.CancelFunc
-	ended    chan error // run's error, once
+	gone     chan struct{} // closed when it has ended; then ended is set
+	ended    error         // run's
 }
 
 // startDev starts backends, migrates them, and runs both roles. It returns when
@@ -73,7 +74,7 @@ func startDev(ctx context.Context, t terminal, config devConfig) (_ *devService,
 	if err != nil {
 		return nil, err
 	}
-	d := &devService{backends: started, secrets: secrets, ended: make(chan error, 1)}
+	d := &devService{backends: started, secrets: secrets, gone: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.stop())
@@ -105,19 +106,36 @@ func startDev(ctx context.Context, t terminal, config devConfig) (_ *devService,
 	}
 	running, end := context.WithCancel(context.WithoutCancel(ctx))
 	d.end = end
-	go func() { d.ended <- d.run(running) }()
+	go func() {
+		defer close(d.gone)
+		d.ended = d.run(running)
+	}()
 	return d, d.awaitReady(ctx)
 }
 
-// awaitReady waits until partitions are owned and read: a sale created then is
-// decided at once.
+// awaitReady waits until the service can answer, or has ended by itself.
 func (d *devService) awaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
+	defer d.whenEnded(cancel)()
 	if err := d.board.WaitReady(ctx); err != nil {
 		return fmt.Errorf("waiting for the service: %w", err)
 	}
 	return nil
+}
+
+// whenEnded calls cancel if the service ends by itself. The function that it
+// gives ends the watch.
+func (d *devService) whenEnded(cancel context.CancelFunc) (stop func()) {
+	over := make(chan struct{})
+	go func() {
+		select {
+		case <-d.gone:
+			cancel()
+		case <-over:
+		}
+	}()
+	return func() { close(over) }
 }
 
 func (d *devService) address() string { return d.public.Addr().String() }
@@ -142,9 +160,8 @@ func (d *devService) wait(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return nil
-	case err := <-d.ended:
-		d.ended <- err
-		return err
+	case <-d.gone:
+		return d.ended
 	}
 }
 
@@ -153,8 +170,8 @@ func (d *devService) stop() error {
 	var err error
 	if d.end != nil {
 		d.end()
-		err = <-d.ended
-		d.ended <- err
+		<-d.gone
+		err = d.ended
 	}
 	return errors.Join(err, d.backends.close())
 }

@@ -25,12 +25,11 @@ type backendChoice struct {
 type backends struct {
 	kafka, redis, postgres string            // addresses
 	kinds                  map[string]string // for people: what each one is
-	embeddedLog            bool
-	ends                   []func() error // of what was started or made here
+	ends                   []func() error    // of what was started or made here
 }
 
-// startBackends starts what is to be started here. With a folder, its data is
-// kept there.
+// startBackends starts what is to be started here. With a folder, the data of
+// Kafka and Postgres is kept there; nothing depends on what Redis has.
 func startBackends(ctx context.Context, choice backendChoice, folder string) (b *backends, err error) {
 	b = &backends{
 		kafka: choice.Kafka, redis: choice.Redis, postgres: choice.Postgres,
@@ -60,7 +59,7 @@ func startBackends(ctx context.Context, choice backendChoice, folder string) (b 
 		if err != nil {
 			return nil, fmt.Errorf("starting the embedded Kafka: %w", err)
 		}
-		b.kafka, b.kinds["kafka"], b.embeddedLog = kafka.Address, "embedded (kfake)", true
+		b.kafka, b.kinds["kafka"] = kafka.Address, "embedded (kfake)"
 		b.ends = append(b.ends, kafka.Close)
 	}
 	if choice.Redis == embedded {

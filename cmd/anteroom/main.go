@@ -53,16 +53,19 @@ type terminal struct {
 	interactive bool // err is a screen that can be written over
 }
 
-// garbagePercent lets the heap grow to five times of what is live before it is
-// collected. What is live is small here, so it would otherwise be collected
-// several times a second under load. GOGC in the environment has precedence.
-const garbagePercent = 400
+// spendMemory lets the heap grow to five times of what is live before it is
+// collected. For processes in which little is live, and which would otherwise
+// collect several times a second under load. GOGC in the environment has
+// precedence.
+func spendMemory() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+	}
+}
 
 func main() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbagePercent)
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second ^C ends the program at once
 	code := run(ctx, os.Args[1:], terminal{
 		out: os.Stdout, err: os.Stderr, interactive: term.IsTerminal(int(os.Stderr.Fd())),
 	})

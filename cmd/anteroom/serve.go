@@ -9,7 +9,7 @@ import (
 type serveCommand struct {
 	Role []string `env:"ANTEROOM_ROLE" default:"ingress,allocator" help:"Parts to run in this process: ingress, allocator."`
 	backendSettings
-	RedisURL string `env:"ANTEROOM_REDIS_URL" placeholder:"URL" help:"Redis, as redis://host:port/0. The service runs without it too, less smoothly."`
+	RedisURL string `env:"ANTEROOM_REDIS_URL" placeholder:"URL" help:"Redis, as redis://host:port/0. It may be down while the service runs."`
 	secretSettings
 	listenSettings
 	DrainDelay time.Duration `env:"ANTEROOM_DRAIN_DELAY" default:"0s" help:"After being told to stop, how long to be unready before refusing work: what a load balancer needs to notice."`
@@ -24,9 +24,15 @@ func (c *serveCommand) Run(ctx context.Context, t terminal) error {
 	if err := c.validate(); err != nil {
 		return err
 	}
+	if parts.ingress {
+		if _, _, err := c.keys(); err != nil {
+			return err // before anything is connected to
+		}
+	}
 	if c.RedisURL == "" {
 		return fmt.Errorf("%w: --redis-url (ANTEROOM_REDIS_URL) is not set", errMisuse)
 	}
+	spendMemory()
 	logger := c.logger(t)
 	s, err := newService(ctx, serviceConfig{
 		roles: parts, backends: c.backendSettings, redisURL: c.RedisURL, secrets: c.secretSettings,

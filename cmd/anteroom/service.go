@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -47,6 +48,7 @@ type service struct {
 	registry *prometheus.Registry
 
 	log        *kafka.Log // the ingress's; sheds
+	flush      func()     // closes it, once
 	ownerLog   *kafka.Log // the allocator's; see newAllocator
 	membership *kafka.Membership
 	redis      *redis.Client
@@ -165,7 +167,8 @@ func (s *service) newIngress(ctx context.Context, topic kafka.Topic) (err error)
 	if s.log, err = kafka.Open(ctx, s.kafkaConfig("ingress")); err != nil {
 		return fmt.Errorf("opening the log: %w", err)
 	}
-	s.closers = append(s.closers, s.closeLog(s.log))
+	s.flush = sync.OnceFunc(s.closeLog(s.log))
+	s.closers = append(s.closers, s.flush)
 	s.gate = redis.NewGate(redis.GateConfig{Client: s.redis})
 
 	ledger := postgres.Config{URL: s.config.backends.PostgresURL, Logger: s.config.logger}
@@ -205,8 +208,8 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 }
 
 // run serves until ctx is done, or a part fails, and then stops in order:
-// unready, no new work, streams ended, requests answered, the batch in hand
-// committed, the log flushed, connections closed.
+// unready, no new work, streams ended, requests answered, the log flushed, the
+// batch in hand committed, connections closed.
 func (s *service) run(ctx context.Context) error {
 	defer s.close()
 	group, alive := errgroup.WithContext(context.WithoutCancel(ctx))
@@ -248,7 +251,7 @@ func (s *service) run(ctx context.Context) error {
 		case <-ctx.Done():
 		case <-alive.Done():
 		}
-		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.drainDelay+stopTimeout)
 		defer cancel()
 		if s.ingress != nil {
 			if err := s.ingress.Drain(stopping); err != nil {
@@ -260,6 +263,9 @@ func (s *service) run(ctx context.Context) error {
 				s.config.logger.Warn("some requests were cut", "error", err)
 				_ = server.Close() // what is left has been told of
 			}
+		}
+		if s.ingress != nil {
+			s.flush() // late acknowledgements still have the gate remember their requests
 		}
 		stopDeciding()
 		<-decided

@@ -42,6 +42,9 @@ type secretSettings struct {
 
 // keys reads the keys, which an ingress cannot do without.
 func (s secretSettings) keys() (ticketKeys, buyerKeys ticket.Keys, err error) {
+	if s.MerchantToken != "" && s.MerchantToken == s.OperatorToken {
+		return nil, nil, fmt.Errorf("%w: merchants and operators need different tokens", errMisuse)
+	}
 	for _, setting := range []struct {
 		flag, name, value string
 		into              *ticket.Keys
@@ -84,6 +87,9 @@ func parseRoles(names []string) (roles, error) {
 		default:
 			return roles{}, fmt.Errorf("%w: unknown role %q: ingress or allocator", errMisuse, name)
 		}
+	}
+	if r == (roles{}) {
+		return roles{}, fmt.Errorf("%w: no role: ingress, allocator or both", errMisuse)
 	}
 	return r, nil
 }

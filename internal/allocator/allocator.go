@@ -156,12 +156,11 @@ func (a *Allocator) stopAll() {
 // serve owns the partition again and again, for as long as it is assigned.
 func (a *Allocator) serve(ctx context.Context, partition int32) {
 	logger := a.config.Logger.With("partition", partition)
-	defer a.metrics.forget(partition)
-
 	retry := firstRetry
 	for ctx.Err() == nil {
 		began := time.Now()
 		epoch, err := a.own(ctx, partition, logger)
+		a.metrics.forget(partition)
 		if ctx.Err() != nil {
 			return
 		}

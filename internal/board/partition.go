@@ -52,7 +52,6 @@ type partition struct {
 	starts    sale.Starts
 	unstarted map[sale.Offset]sale.Offset // requests whose hold has not begun, and what decided it
 	now       sale.Time
-	epoch     int64
 	stopped   string
 
 	watches map[sale.Offset][]*link
@@ -162,7 +161,7 @@ func (p *partition) takeMessage(m *event.Message) {
 		p.wakeStarted()
 	}
 	p.dropStarts(m.OldestStart)
-	p.now, p.epoch = m.Now, m.Epoch
+	p.now = m.Now
 	p.stopped = ""
 	p.advance(m.To)
 }
@@ -190,7 +189,7 @@ func (p *partition) takeExtract(e *Extract) {
 	p.starts = slices.Clone(e.Starts)
 	p.wakeStarted()
 	p.dropStarts(e.OldestStart)
-	p.now, p.epoch, p.stopped = e.Now, e.Epoch, e.Stopped
+	p.now, p.stopped = e.Now, e.Stopped
 	p.raiseEnd(e.Watermark)
 	p.advance(e.Watermark)
 }

@@ -43,8 +43,6 @@ type Extract struct {
 type Found struct {
 	Watermark sale.Offset
 	Row       *sale.Request // nil if it has none
-	Sale      *sale.Sale    // the sale that was asked for or that the row names, nil if there is none
-	Starts    []sale.Start
 }
 
 // Feed brings the messages that owners publish.

@@ -103,7 +103,9 @@ func (i *Ingress) clickOf(c echo.Context, of board.SaleView, known bool) (click,
 	pseudonym, err := i.buyers.Of(of.BuyerKey, i.logID, of.Partition, int64(of.ID), buyer)
 	if err != nil {
 		// Its buyers are forgotten, so nobody could tell who has bought already.
-		i.log.Error("a sale's buyer key is not set", "product", of.Product, "key", of.BuyerKey)
+		if _, told := i.keyless.LoadOrStore(of.BuyerKey, true); !told {
+			i.log.Error("a sale's buyer key is not set; its buys are refused", "product", of.Product, "key", of.BuyerKey)
+		}
 		return click{}, cannotTell("this server lacks a key of the sale")
 	}
 	return click{

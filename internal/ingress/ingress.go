@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -102,6 +103,7 @@ type Ingress struct {
 
 	limiter *limiter
 	flights *flights
+	keyless sync.Map // ids of buyer keys whose lack has been logged
 	streams streams
 	metrics *metrics
 	drain   drain

@@ -238,6 +238,9 @@ func (i *Ingress) bind(ctx context.Context, body *saleBody) (int32, error) {
 	defer cancel()
 	partition, err := i.bindings.Bind(ctx, body.Product, body.Partition)
 	switch {
+	case err == nil && partition >= i.topic.Partitions():
+		i.log.Error("a product belongs to a partition that was added after this process had started: restart the ingresses", "product", body.Product, "partition", partition)
+		return 0, cannotTell("this server does not know the product's partition; it has to be restarted")
 	case err == nil:
 		return partition, nil
 	case errors.Is(err, ErrBound):

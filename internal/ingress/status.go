@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -155,6 +156,8 @@ func writeJSON(c echo.Context, code int, value any) error {
 		return fmt.Errorf("encoding an answer: %w", err)
 	}
 	response := c.Response()
+	// A client that does not read holds its connection no longer than this.
+	_ = http.NewResponseController(response.Writer).SetWriteDeadline(time.Now().Add(writeWait)) // none where there is no connection
 	response.Header()["Content-Type"] = jsonType
 	response.WriteHeader(code)
 	_, _ = response.Write(append(body, '\n')) // where it fails nobody hears of it

@@ -250,7 +250,7 @@ func (w *world) Request(ctx context.Context, partition int32, offset sale.Offset
 		return board.Found{}, w.ledgerErr
 	}
 	p := w.parts[partition]
-	found := board.Found{Watermark: p.watermark, Starts: p.core.Snapshot().Starts}
+	found := board.Found{Watermark: p.watermark}
 	if row, ok := p.rows[offset]; ok {
 		found.Row = &row
 	}

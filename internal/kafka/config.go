@@ -28,7 +28,7 @@ type Config struct {
 	// Registerer need different ones.
 	Name string
 	// ShedAge is how old a partition's oldest record without an acknowledgement
-	// may be before further ones are refused: 1 s.
+	// may be before further ones are refused: 0.9 s.
 	ShedAge time.Duration
 	// MaxWaiting is how many records may wait for their acknowledgements, in
 	// all partitions together: 100,000.
@@ -43,7 +43,7 @@ const (
 	defaultGroup      = "anteroom-allocators"
 	defaultPartitions = 12
 	defaultName       = "anteroom"
-	defaultShedAge    = time.Second
+	defaultShedAge    = 900 * time.Millisecond // so that none is refused later than after 1 s
 	defaultMaxWaiting = 100_000
 
 	maxPartitions = 10_000

@@ -115,8 +115,7 @@ func (r *Reader) Since(ctx context.Context, partition int32, from sale.Offset, l
 	return extract, nil
 }
 
-// Request implements [board.Ledger]. Where offset has no row, the sale is the
-// one that was made at offset, if one was.
+// Request implements [board.Ledger].
 func (r *Reader) Request(ctx context.Context, partition int32, offset sale.Offset) (board.Found, error) {
 	var found board.Found
 	err := r.snapshot(ctx, func(ctx context.Context, tx pgx.Tx) error {
@@ -130,17 +129,7 @@ func (r *Reader) Request(ctx context.Context, partition int32, offset sale.Offse
 		if err != nil {
 			return fmt.Errorf("reading the request's row: %w", err)
 		}
-		id := offset
-		if found.Row != nil {
-			id = found.Row.Sale
-		}
-		found.Sale, err = readOne(ctx, tx, scanSale,
-			`SELECT `+saleColumns+` FROM sales WHERE partition = $1 AND sale = $2`, partition, int64(id))
-		if err != nil {
-			return fmt.Errorf("reading the sale: %w", err)
-		}
-		found.Starts, err = readStarts(ctx, tx, partition, row.oldestStart)
-		return err
+		return nil
 	})
 	if err != nil {
 		return board.Found{}, fmt.Errorf("reading request %d-%d: %w", partition, offset, err)

@@ -26,6 +26,11 @@ const (
 
 	maxBatch = 512    // buyers in a script call, hints in a round trip
 	maxAsks  = 16_384 // that wait; more are better served without Redis
+
+	// maxWait is how long an ask may wait for its turn. Then it is answered with
+	// an error, by the time that the call in flight has ended.
+	maxWait = 500 * time.Millisecond
+
 	maxHints = 65_536 // that wait
 )
 
@@ -57,6 +62,7 @@ type call struct {
 	product sale.Product
 	key     string
 	fresh   bool
+	asked   time.Time
 
 	abandoned atomic.Bool // nobody waits any more: it is not to be sent
 
@@ -115,14 +121,15 @@ func (g *Gate) Run(ctx context.Context) error {
 
 // Admit lets a buyer in at most once per second and sale, or gives the hint of
 // the buyer's latest request; with ask.Fresh, that hint is forgotten when the
-// buyer is let in. It fails when Redis does not answer within callTimeout, and
-// at once when Redis has failed just before or too many calls wait. A call that
+// buyer is let in. It fails when Redis does not answer within callTimeout, after
+// maxWait at the latest when others are before it, and at once when Redis has
+// failed just before or too many calls wait. A call that
 // ends with its context may have counted.
 func (g *Gate) Admit(ctx context.Context, ask ingress.Ask) (ingress.Admission, error) {
 	if err := g.breaker.refusal(); err != nil {
 		return ingress.Admission{}, fmt.Errorf("asking the gate: %w", err)
 	}
-	call := &call{product: ask.Product, key: key(ask), fresh: ask.Fresh, answered: make(chan struct{})}
+	call := &call{product: ask.Product, key: key(ask), fresh: ask.Fresh, asked: time.Now(), answered: make(chan struct{})}
 	if err := g.asks.push(call); err != nil {
 		return ingress.Admission{}, fmt.Errorf("asking the gate: %w", err)
 	}
@@ -140,7 +147,14 @@ func (g *Gate) Admit(ctx context.Context, ask ingress.Ask) (ingress.Admission, e
 
 // admit answers calls with one round trip.
 func (g *Gate) admit(ctx context.Context, calls []*call) {
-	calls = slices.DeleteFunc(calls, func(c *call) bool { return c.abandoned.Load() })
+	began := time.Now()
+	calls = slices.DeleteFunc(calls, func(c *call) bool {
+		late := began.Sub(c.asked) > maxWait
+		if late {
+			c.answer(ingress.Admission{}, errBusy)
+		}
+		return late || c.abandoned.Load()
+	})
 	if len(calls) == 0 {
 		return
 	}
@@ -154,7 +168,6 @@ func (g *Gate) admit(ctx context.Context, calls []*call) {
 	// What is in hand is ended even when the gate is stopping.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.timeout)
 	defer cancel()
-	began := time.Now()
 	err := g.ask(ctx, groups)
 	g.breaker.leave(err)
 	g.observe(time.Since(began), len(calls))

@@ -1,8 +1,8 @@
 // Package client talks to anteroom's HTTP interface in the name of an
 // operator: it creates sales and looks at them.
 //
-// Every error of a call that reached the service is, or wraps, a [Problem]. The
-// package starts no goroutines; a Client may be used by several.
+// An answer other than success is a [Problem]. The package starts no
+// goroutines; a Client may be used by several.
 package client
 
 import (
@@ -71,19 +71,19 @@ func (p *Problem) Error() string {
 	}
 }
 
-// do makes a call and reads its answer into into.
-func (c *Client) do(ctx context.Context, method string, path []string, body, into any) error {
+// do makes a call, reads its answer into into, and gives its HTTP status.
+func (c *Client) do(ctx context.Context, method string, path []string, body, into any) (status int, err error) {
 	var content io.Reader
 	if body != nil {
 		encoded, err := json.Marshal(body)
 		if err != nil {
-			return fmt.Errorf("encoding the request: %w", err)
+			return 0, fmt.Errorf("encoding the request: %w", err)
 		}
 		content = bytes.NewReader(encoded)
 	}
 	request, err := http.NewRequestWithContext(ctx, method, c.base.JoinPath(path...).String(), content)
 	if err != nil {
-		return fmt.Errorf("making the request: %w", err)
+		return 0, fmt.Errorf("making the request: %w", err)
 	}
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
@@ -93,12 +93,12 @@ func (c *Client) do(ctx context.Context, method string, path []string, body, int
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return fmt.Errorf("asking the service: %w", err)
+		return 0, fmt.Errorf("asking the service: %w", err)
 	}
 	defer response.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return fmt.Errorf("reading the answer: %w", err)
+		return 0, fmt.Errorf("reading the answer: %w", err)
 	}
 	if response.StatusCode < 200 || response.StatusCode > 299 {
 		problem := &Problem{}
@@ -106,12 +106,12 @@ func (c *Client) do(ctx context.Context, method string, path []string, body, int
 			problem = &Problem{}
 		}
 		problem.Status = response.StatusCode
-		return problem
+		return response.StatusCode, problem
 	}
 	if err := json.Unmarshal(answer, into); err != nil {
-		return fmt.Errorf("reading the answer: %w", err)
+		return 0, fmt.Errorf("reading the answer: %w", err)
 	}
-	return nil
+	return response.StatusCode, nil
 }
 
 // HasCode reports whether err is a Problem with the code.

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 )
@@ -43,12 +44,35 @@ type Sale struct {
 	CreatedAt             time.Time `json:"created_at"`
 }
 
-// CreateSale opens a sale. HasCode(err, "already_open") where the product has
-// an open one.
+// lookAgain is how long CreateSale waits between looks for a sale that was not
+// decided at once.
+const lookAgain = 200 * time.Millisecond
+
+// CreateSale opens a sale, and returns when it is open. HasCode(err,
+// "already_open") where the product has an open one. When ctx ends before the
+// sale is decided, it may come to be open all the same.
 func (c *Client) CreateSale(ctx context.Context, sale NewSale) (Sale, error) {
 	var created Sale
-	err := c.do(ctx, http.MethodPost, []string{"v1", "sales"}, sale, &created)
-	return created, err
+	status, err := c.do(ctx, http.MethodPost, []string{"v1", "sales"}, sale, &created)
+	if err != nil || status != http.StatusAccepted {
+		return created, err
+	}
+	look := time.NewTicker(lookAgain)
+	defer look.Stop()
+	for {
+		found, err := c.Sale(ctx, sale.Product)
+		switch {
+		case err == nil && found.Sale == created.Sale:
+			return found, nil
+		case err != nil && !HasCode(err, "unknown_product"):
+			return created, fmt.Errorf("waiting for the sale to open: %w", err)
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return created, fmt.Errorf("waiting for the sale to open: %w", ctx.Err())
+		}
+	}
 }
 
 // Sales lists all sales, by product and age.
@@ -56,7 +80,7 @@ func (c *Client) Sales(ctx context.Context) ([]Sale, error) {
 	var list struct {
 		Sales []Sale `json:"sales"`
 	}
-	err := c.do(ctx, http.MethodGet, []string{"v1", "sales"}, nil, &list)
+	_, err := c.do(ctx, http.MethodGet, []string{"v1", "sales"}, nil, &list)
 	return list.Sales, err
 }
 
@@ -64,6 +88,6 @@ func (c *Client) Sales(ctx context.Context) ([]Sale, error) {
 // has none.
 func (c *Client) Sale(ctx context.Context, product string) (Sale, error) {
 	var found Sale
-	err := c.do(ctx, http.MethodGet, []string{"v1", "sales", product}, nil, &found)
+	_, err := c.do(ctx, http.MethodGet, []string{"v1", "sales", product}, nil, &found)
 	return found, err
 }

@@ -18,29 +18,29 @@ type metrics struct {
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
-	make := promauto.With(r)
+	factory := promauto.With(r)
 	return &metrics{
-		decisions: make.NewCounterVec(prometheus.CounterOpts{
+		decisions: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "anteroom_decisions_total", Help: "Decisions about requests, committed.",
 		}, []string{"product", "outcome"}),
-		batchRecords: make.NewHistogram(prometheus.HistogramOpts{
+		batchRecords: factory.NewHistogram(prometheus.HistogramOpts{
 			Name: "anteroom_batch_records", Help: "Records per committed batch.",
 			Buckets: prometheus.ExponentialBuckets(1, 4, 9),
 		}),
-		commitDuration: make.NewHistogram(prometheus.HistogramOpts{
+		commitDuration: factory.NewHistogram(prometheus.HistogramOpts{
 			Name: "anteroom_commit_duration_seconds", Help: "Time that a batch's transaction took.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
 		}),
-		epoch: make.NewGaugeVec(prometheus.GaugeOpts{
+		epoch: factory.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "anteroom_partition_epoch", Help: "Epoch under which this process owns the partition.",
 		}, []string{"partition"}),
-		fenceLost: make.NewCounter(prometheus.CounterOpts{
+		fenceLost: factory.NewCounter(prometheus.CounterOpts{
 			Name: "anteroom_fence_lost_total", Help: "Batches refused because the partition had moved on.",
 		}),
-		skew: make.NewGaugeVec(prometheus.GaugeOpts{
+		skew: factory.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "anteroom_log_clock_skew_seconds", Help: "How far the broker's clock was ahead of this process's at the last tick.",
 		}, []string{"partition"}),
-		announcementsDropped: make.NewCounter(prometheus.CounterOpts{
+		announcementsDropped: factory.NewCounter(prometheus.CounterOpts{
 			Name: "anteroom_announcements_dropped_total", Help: "Messages to boards that were not published; boards heal from the ledger.",
 		}),
 	}

@@ -119,7 +119,7 @@ func (w *world) appendRecords() {
 				of = max(of, id)
 			}
 		}
-		any := sale.Offset(w.draw("request", max(0, int(w.end())-30), int(w.end())))
+		somewhere := sale.Offset(w.draw("request", max(0, int(w.end())-30), int(w.end())))
 		switch kind := w.draw("kind", 0, 19); {
 		case kind < 1 || of == 0:
 			w.add(w.clock, product, sale.Create{
@@ -134,9 +134,9 @@ func (w *world) appendRecords() {
 				Quantity: int64(max(1, w.draw("wish", -4, 3))), AcceptedAt: w.clock,
 			})
 		case kind < 15:
-			w.add(w.clock, product, sale.Confirm{Request: any, PaymentReference: "p"})
+			w.add(w.clock, product, sale.Confirm{Request: somewhere, PaymentReference: "p"})
 		case kind < 16:
-			w.add(w.clock, product, sale.Release{Request: any, By: sale.ByShopper})
+			w.add(w.clock, product, sale.Release{Request: somewhere, By: sale.ByShopper})
 		case kind < 17:
 			w.add(w.clock, product, nil)
 		default:

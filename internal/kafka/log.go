@@ -128,7 +128,9 @@ func (l *Log) prepare(ctx context.Context) error {
 	// for no partition, it takes up the topic and refuses the record.
 	refused := make(chan error, 1)
 	l.client.Produce(ctx, &kgo.Record{Topic: l.config.Topic, Partition: -1}, func(_ *kgo.Record, err error) { refused <- err })
-	<-refused
+	if err := <-refused; err == nil {
+		return errors.New("binding the producer to the topic: a record for no partition was taken")
+	}
 	if _, _, err := l.client.ProducerID(ctx); err != nil {
 		return fmt.Errorf("asking for a producer id: %w", err)
 	}

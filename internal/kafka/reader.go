@@ -169,15 +169,14 @@ func (l *Log) offset(ctx context.Context, partition int32, which int64) (sale.Of
 	if err != nil {
 		return 0, err
 	}
-	for _, topic := range response.Topics {
-		for _, answer := range topic.Partitions {
-			if err := kerr.ErrorForCode(answer.ErrorCode); err != nil {
-				return 0, err
-			}
-			return sale.Offset(answer.Offset), nil
-		}
+	if len(response.Topics) != 1 || len(response.Topics[0].Partitions) != 1 {
+		return 0, errors.New("the broker's answer is not about one partition")
 	}
-	return 0, errors.New("the broker's answer is empty")
+	answer := response.Topics[0].Partitions[0]
+	if err := kerr.ErrorForCode(answer.ErrorCode); err != nil {
+		return 0, err
+	}
+	return sale.Offset(answer.Offset), nil
 }
 
 // Entry reads the one record at offset, within 10 s.

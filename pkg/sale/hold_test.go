@@ -133,7 +133,7 @@ func TestDueInOrder(t *testing.T) {
 	second := l.buy("bob", 1)
 	inLamp := l.record(sale.Record{Time: l.time, Product: "lamp", Body: sale.Buy{Sale: lampSale, Buyer: "ann", Quantity: 2}})
 	l.tick()
-	l.time += 1
+	l.time++
 	third := l.buy("cid", 1)
 	l.tick()
 	l.time += 20_000

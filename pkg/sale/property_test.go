@@ -297,7 +297,7 @@ func TestNobodyIsPassedOver(t *testing.T) {
 			for _, d := range decisions {
 				if isBuy && d.Kind == sale.OfRequest && d.Request.Offset == r.Offset && d.Request.Sale != sale.None {
 					var taken, has int64
-					var live sale.Offset = sale.None
+					live := sale.None
 					for _, row := range rows {
 						if row.Sale != d.Request.Sale || row.State != sale.Held && row.State != sale.Confirmed {
 							continue

@@ -1,6 +1,7 @@
 package ticket
 
 import (
+	"errors"
 	"testing"
 )
 
@@ -21,7 +22,7 @@ func FuzzVerify(f *testing.F) {
 	check := func(t *testing.T, text string) {
 		ticket, err := keyring.Verify(text)
 		if err != nil {
-			if err != ErrInvalid || ticket != (Ticket{}) {
+			if !errors.Is(err, ErrInvalid) || ticket != (Ticket{}) {
 				t.Fatalf("Verify(%q) = %+v, %v, want nothing and ErrInvalid", text, ticket, err)
 			}
 			return

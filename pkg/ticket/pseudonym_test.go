@@ -2,6 +2,7 @@ package ticket
 
 import (
 	"encoding/base64"
+	"errors"
 	"strings"
 	"testing"
 
@@ -47,7 +48,7 @@ func TestPseudonymRotation(t *testing.T) {
 		t.Errorf("under the new key the buyer is %q, %v, want another name", third, err)
 	}
 	for _, id := range []string{"old", "", "k1", "new2", strings.Repeat("n", 1000)} {
-		if name, err := dropped.Of(id, LogID{1}, 0, 0, "buyer"); err != ErrUnknownKey || name != "" {
+		if name, err := dropped.Of(id, LogID{1}, 0, 0, "buyer"); !errors.Is(err, ErrUnknownKey) || name != "" {
 			t.Errorf("under key id %.10q: %q, %v, want ErrUnknownKey", id, name, err)
 		}
 	}

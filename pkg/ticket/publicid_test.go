@@ -1,6 +1,7 @@
 package ticket
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -43,7 +44,7 @@ func TestParsePublicID(t *testing.T) {
 		"1-1\n", "1_1", "1-1_0", "0x1-1", "1-1e3", "1.0-1", "a-b", "١-1", "2097152-0", "0-281474976710656",
 		"4294967297-1", "1-18446744073709551617", "1-" + strings.Repeat("9", 100000), "1-\x00",
 	} {
-		if partition, offset, err := ParsePublicID(id); err != ErrInvalid || partition != 0 || offset != 0 {
+		if partition, offset, err := ParsePublicID(id); !errors.Is(err, ErrInvalid) || partition != 0 || offset != 0 {
 			t.Errorf("ParsePublicID(%.40q) = %d, %d, %v, want ErrInvalid", id, partition, offset, err)
 		}
 	}

@@ -2,6 +2,7 @@ package ticket
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"testing"
 
@@ -56,7 +57,7 @@ func mustSign(t failer, keyring *Keyring, ticket Ticket) string {
 func mustBeInvalid(t failer, keyring *Keyring, text, why string) {
 	t.Helper()
 	// The sentinel itself: a reason wrapped around it would help to forge.
-	if ticket, err := keyring.Verify(text); err != ErrInvalid || ticket != (Ticket{}) {
+	if ticket, err := keyring.Verify(text); !errors.Is(err, ErrInvalid) || ticket != (Ticket{}) {
 		t.Fatalf("%s: Verify(%q) = %+v, %v, want nothing and ErrInvalid", why, text, ticket, err)
 	}
 }

@@ -241,14 +241,14 @@ func (l *log) requestFor(s step) sale.Offset {
 // committedFor is mostly an offset at or a little below the tick's own.
 func (l *log) committedFor(s step) sale.Offset {
 	own := sale.Offset(len(l.records))
-	switch {
-	case s.oddity == 1:
+	switch s.oddity {
+	case 1:
 		return 0
-	case s.oddity == 2:
+	case 2:
 		return own + 1 // one too far
-	case s.oddity == 3:
+	case 3:
 		return offsets[s.choice%len(offsets)]
-	case s.oddity == 4:
+	case 4:
 		return own / 2
 	default:
 		return max(0, own-sale.Offset(s.back))

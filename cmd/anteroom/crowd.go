@@ -23,7 +23,7 @@ type crowdCommand struct {
 	Streams       int           `default:"500" help:"WebSockets open at once."`
 	Name          string        `default:"crowd" help:"Tells this crowd's buyers from another's."`
 	MerchantToken string        `env:"ANTEROOM_MERCHANT_TOKEN" help:"Lets winners confirm."`
-	Patience      time.Duration `default:"2m" help:"How long a shopper waits for an answer."`
+	Patience      time.Duration `default:"10m" help:"How long a shopper waits for an outcome."`
 }
 
 // crowdLine is a line of crowdCommand's output.

@@ -15,7 +15,7 @@ type agenda struct {
 
 	mu        sync.Mutex
 	changed   *sync.Cond
-	wake      *time.Timer // broadcasts when the earliest step falls due
+	wake      *time.Timer // calls wakeUp when the earliest step falls due
 	due       schedule
 	clicked   int        // clicks given out
 	here      int        // shoppers who have not gone away
@@ -27,8 +27,16 @@ type agenda struct {
 func newAgenda(buyers, maxWaiting int) *agenda {
 	a := &agenda{buyers: buyers, maxWaiting: maxWaiting}
 	a.changed = sync.NewCond(&a.mu)
-	a.wake = time.AfterFunc(time.Hour, a.changed.Broadcast)
+	a.wake = time.AfterFunc(time.Hour, a.wakeUp)
 	return a
+}
+
+// wakeUp holds mu, so that it cannot come between a worker's setting of the
+// timer and its waiting.
+func (a *agenda) wakeUp() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.changed.Broadcast()
 }
 
 // next waits for a step. It gives nil when nobody is left.
@@ -62,8 +70,8 @@ func (a *agenda) next() *shopper {
 func (a *agenda) put(s *shopper) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if s.step != click && !s.counted {
-		s.counted = true
+	if s.step != click && !s.answered {
+		s.answered = true
 		a.buying--
 	}
 	switch s.step {

@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"strconv"
@@ -37,24 +36,22 @@ type caller struct {
 
 func newCaller(config Config) *caller {
 	return &caller{config: config, client: &fasthttp.HostClient{
-		Addr:                          strings.Join(config.Addresses, ","),
-		MaxConns:                      config.Connections + 1,
-		MaxIdleConnDuration:           time.Minute,
-		ReadTimeout:                   callTimeout,
-		WriteTimeout:                  callTimeout,
-		NoDefaultUserAgentHeader:      true,
-		DisablePathNormalizing:        true,
-		DisableHeaderNamesNormalizing: false,
-		MaxIdemponentCallAttempts:     1, // a click that is sent twice is this package's decision
-		TLSConfig:                     &tls.Config{MinVersion: tls.VersionTLS12},
+		Addr:                      strings.Join(config.Addresses, ","),
+		MaxConns:                  config.Connections + 1,
+		MaxIdleConnDuration:       time.Minute,
+		ReadTimeout:               callTimeout,
+		WriteTimeout:              callTimeout,
+		NoDefaultUserAgentHeader:  true,
+		DisablePathNormalizing:    true,
+		MaxIdemponentCallAttempts: 1, // a click that is sent twice is this package's decision
 	}}
 }
 
 func (c *caller) close() { c.client.CloseIdleConnections() }
 
 func (c *caller) buy(buyer string) (answer, error) {
-	return c.do("POST", "/v1/products/"+c.config.Product+"/buy", func(h *fasthttp.Request) {
-		h.Header.Set("X-Buyer-ID", buyer)
+	return c.do("POST", "/v1/products/"+c.config.Product+"/buy", func(r *fasthttp.Request) {
+		r.Header.Set("X-Buyer-ID", buyer)
 	})
 }
 

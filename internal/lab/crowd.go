@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -60,6 +61,25 @@ func Run(ctx context.Context, config Config, report func(Progress)) (Result, err
 	return c.tally.total(began), nil
 }
 
+func (c *crowd) report(ctx context.Context, began time.Time, report func(Progress)) {
+	if report == nil {
+		return
+	}
+	every := time.NewTicker(progressInterval)
+	defer every.Stop()
+	for {
+		select {
+		case <-every.C:
+			if line, err := c.caller.line(); err == nil {
+				c.tally.line.Store(line)
+			}
+			report(c.tally.progress(began))
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // work does one step after another.
 func (c *crowd) work(ctx context.Context) {
 	for {
@@ -96,7 +116,7 @@ func (c *crowd) take(ctx context.Context, s *shopper) (streaming bool) {
 func (c *crowd) click(ctx context.Context, s *shopper) (streaming bool) {
 	if s.clicked.IsZero() {
 		s.clicked = time.Now()
-		s.gaveUp = s.clicked.Add(c.config.Patience)
+		s.patienceEnds = s.clicked.Add(c.config.Patience)
 	}
 	a, err := c.caller.buy(fmt.Sprintf("%s-%d", c.config.Crowd, s.number))
 	now := time.Now()
@@ -113,11 +133,11 @@ func (c *crowd) click(ctx context.Context, s *shopper) (streaming bool) {
 			default: // no place: poll
 			}
 		}
-		c.goOn(s, a.status.PollAfterMS, now)
-	case now.After(s.gaveUp):
-		c.leave(s, "no_answer", a.problem)
+		c.goOn(s, now)
+	case now.After(s.patienceEnds):
+		c.leave(s, cmp.Or(a.problem, "no_answer"))
 	case err != nil, a.code == fasthttp.StatusServiceUnavailable, a.code == fasthttp.StatusTooManyRequests:
-		s.due = now.Add(max(a.retryAfter, retryPause) + rand.N(retryPause))
+		s.tryAgain(a.retryAfter, now)
 	default:
 		c.leave(s, a.problem)
 	}
@@ -125,13 +145,7 @@ func (c *crowd) click(ctx context.Context, s *shopper) (streaming bool) {
 }
 
 // leave ends the journey of a shopper who got no ticket.
-func (c *crowd) leave(s *shopper, codes ...string) {
-	code := codes[0]
-	for _, better := range codes[1:] {
-		if better != "" {
-			code = better
-		}
-	}
+func (c *crowd) leave(s *shopper, code string) {
 	c.tally.noteRefused(code)
 	s.step = goAway
 }
@@ -143,24 +157,29 @@ func (c *crowd) ask(s *shopper) {
 	case err == nil && a.code == fasthttp.StatusOK:
 		s.told(a.status, c.tally, now)
 		s.etag = a.etag
-		c.goOn(s, a.status.PollAfterMS, now)
-	case now.After(s.gaveUp):
+		c.goOn(s, now)
+	case err == nil && a.code == fasthttp.StatusNotModified:
+		c.goOn(s, now)
+	case now.After(s.patienceEnds):
 		c.end(s)
 	default:
-		s.due = now.Add(max(a.retryAfter, retryPause) + rand.N(retryPause))
+		s.tryAgain(a.retryAfter, now)
 	}
 }
 
-// goOn chooses the next step after a status.
-func (c *crowd) goOn(s *shopper, pollAfterMS int64, now time.Time) {
+// goOn chooses the next step after a status, or after hearing that it is still
+// the same.
+func (c *crowd) goOn(s *shopper, now time.Time) {
 	switch {
 	case s.state == sale.Held && c.config.MerchantToken != "":
 		s.step = waitPay
 	case s.decided:
 		c.finish(s, now)
+	case now.After(s.patienceEnds):
+		c.end(s)
 	default:
-		s.step = ask
-		s.due = now.Add(time.Duration(max(pollAfterMS, 1)) * time.Millisecond)
+		pause := cmp.Or(s.pollAfter, retryPause)
+		s.step, s.due = ask, now.Add(pause+rand.N(pause/10+1))
 	}
 }
 
@@ -173,10 +192,10 @@ func (c *crowd) pay(s *shopper) {
 		c.finish(s, now)
 	case err == nil && a.code == fasthttp.StatusConflict: // too late: ask how it ended
 		s.step, s.due = lookAt, now
-	case now.After(s.gaveUp.Add(c.config.Patience)):
+	case now.After(s.patienceEnds.Add(c.config.Patience)):
 		c.end(s)
 	default: // the same again is the same confirmation
-		s.due = now.Add(max(a.retryAfter, retryPause))
+		s.tryAgain(a.retryAfter, now)
 	}
 }
 
@@ -187,7 +206,7 @@ func (c *crowd) finish(s *shopper, now time.Time) {
 		return
 	}
 	s.step, s.due, s.etag = lookAt, now.Add(time.Second), ""
-	s.gaveUp = now.Add(c.config.Patience)
+	s.patienceEnds = now.Add(c.config.Patience)
 }
 
 func (c *crowd) lookAgain(s *shopper) {
@@ -197,33 +216,14 @@ func (c *crowd) lookAgain(s *shopper) {
 	case err == nil && a.code == fasthttp.StatusOK:
 		s.told(a.status, c.tally, now)
 		c.end(s)
-	case now.After(s.gaveUp):
+	case now.After(s.patienceEnds):
 		c.end(s)
 	default:
-		s.due = now.Add(retryPause)
+		s.tryAgain(a.retryAfter, now)
 	}
 }
 
 func (c *crowd) end(s *shopper) {
 	c.tally.noteEnd(s)
 	s.step = goAway
-}
-
-func (c *crowd) report(ctx context.Context, began time.Time, report func(Progress)) {
-	if report == nil {
-		return
-	}
-	every := time.NewTicker(progressInterval)
-	defer every.Stop()
-	for {
-		select {
-		case <-every.C:
-			if line, err := c.caller.line(); err == nil {
-				c.tally.line.Store(line)
-			}
-			report(c.tally.progress(began))
-		case <-ctx.Done():
-			return
-		}
-	}
 }

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"math/rand/v2"
 	"time"
 
 	"github.com/anteroomhq/anteroom/pkg/sale"
@@ -20,18 +21,19 @@ const (
 
 // shopper is one buyer's journey.
 type shopper struct {
-	number   int
-	step     step
-	due      time.Time // of the step
-	clicked  time.Time // the first click
-	gaveUp   time.Time // when patience ends
-	ticket   string
-	etag     string
-	state    sale.State
-	position int64 // the last one seen while queued, or -1
-	quantity int
-	decided  bool
-	counted  bool // its end is in the tally
+	number       int
+	step         step
+	due          time.Time     // of the step
+	pollAfter    time.Duration // as the service last asked for, or 0
+	clicked      time.Time     // the first click
+	patienceEnds time.Time
+	ticket       string
+	etag         string
+	state        sale.State
+	position     int64 // the last one seen while queued, or -1
+	quantity     int
+	decided      bool
+	answered     bool // its click got a ticket or a refusal, or patience ended
 }
 
 // status is what anteroom says of a request, as far as a shopper reads it.
@@ -66,7 +68,15 @@ func (s *shopper) told(told status, t *tally, now time.Time) {
 	if told.State == sale.Confirmed && s.state != sale.Confirmed {
 		t.sold.Add(int64(told.Quantity))
 	}
+	if told.PollAfterMS > 0 {
+		s.pollAfter = time.Duration(told.PollAfterMS) * time.Millisecond
+	}
 	s.state, s.ticket, s.quantity = told.State, told.Ticket, told.Quantity
+}
+
+// tryAgain sets the time at which the same step is tried once more.
+func (s *shopper) tryAgain(retryAfter time.Duration, now time.Time) {
+	s.due = now.Add(max(retryAfter, retryPause) + rand.N(retryPause))
 }
 
 // leadsTo reports whether a request can get from one state to another, in any

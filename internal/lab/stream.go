@@ -17,14 +17,14 @@ import (
 func (c *crowd) stream(ctx context.Context, s *shopper) {
 	defer func() { <-c.streams }()
 	c.tally.noteStream()
-	if err := c.follow(ctx, s); err != nil && !s.decided {
+	if err := c.follow(ctx, s); err != nil {
 		s.step, s.due = ask, time.Now().Add(rand.N(retryPause))
 	}
 	c.agenda.put(s)
 }
 
 func (c *crowd) follow(ctx context.Context, s *shopper) error {
-	ctx, cancel := context.WithDeadline(ctx, s.gaveUp)
+	ctx, cancel := context.WithDeadline(ctx, s.patienceEnds)
 	defer cancel()
 	address := c.config.Addresses[s.number%len(c.config.Addresses)]
 	seen := url.QueryEscape(strings.Trim(strings.TrimPrefix(s.etag, "W/"), `"`))
@@ -44,7 +44,8 @@ func (c *crowd) follow(ctx context.Context, s *shopper) error {
 		now := time.Now()
 		s.told(told, c.tally, now)
 		s.etag = `W/"` + told.After + `"`
-		if c.goOn(s, told.PollAfterMS, now); s.decided {
+		if s.decided {
+			c.goOn(s, now)
 			return nil
 		}
 	}

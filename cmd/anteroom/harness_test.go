@@ -29,7 +29,9 @@ import (
 	"github.com/anteroomhq/anteroom/pkg/ticket"
 )
 
-func TestMain(m *testing.M) { devstacktest.Main(m) }
+func TestMain(m *testing.M) {
+	devstacktest.Main(m, func() error { return os.RemoveAll(programFolder) })
+}
 
 // patience is how long a test waits for what must come.
 const patience = 60 * time.Second
@@ -94,18 +96,20 @@ func (w *world) settings() []string {
 	}
 }
 
-// program is the built binary.
-var program = sync.OnceValues(func() (string, error) {
-	folder, err := os.MkdirTemp("", "anteroom-test-")
-	if err != nil {
+// program is the built binary, without the race detector. Like its folder, it
+// outlives the test that asks for it first; TestMain removes both.
+var program = sync.OnceValues(func() (path string, err error) {
+	if programFolder, err = os.MkdirTemp("", "anteroom-test-"); err != nil {
 		return "", err
 	}
-	path := filepath.Join(folder, "anteroom")
+	path = filepath.Join(programFolder, "anteroom")
 	if output, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building: %w: %s", err, output)
 	}
 	return path, nil
 })
+
+var programFolder string // empty until there is one
 
 // process is a running anteroom serve.
 type process struct {
@@ -307,7 +311,8 @@ func (w testWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// openSale creates a sale, as soon as the service takes it.
+// openSale creates a sale, as soon as the service takes it, and waits until it
+// is open for those who ask at the address.
 func (w *world) openSale(t *testing.T, address string, s client.NewSale) client.Sale {
 	t.Helper()
 	operator, err := client.New(client.Config{URL: "http://" + address, OperatorToken: w.secrets.OperatorToken})
@@ -315,17 +320,33 @@ func (w *world) openSale(t *testing.T, address string, s client.NewSale) client.
 		t.Fatal(err)
 	}
 	var created client.Sale
+	taken := false
 	await(t, "the sale of "+s.Product, func() bool {
-		created, err = operator.CreateSale(t.Context(), s)
-		if client.HasCode(err, "already_open") { // an earlier try was decided late
+		if !taken {
+			created, err = operator.CreateSale(t.Context(), s)
+			if err != nil {
+				t.Log("creating the sale:", err)
+			}
+			// An earlier try may have been decided late.
+			taken = err == nil || client.HasCode(err, "already_open")
+		}
+		if taken && created.State != "open" { // it may be undecided as yet
 			created, err = operator.Sale(t.Context(), s.Product)
 		}
-		if err != nil {
-			t.Log("creating the sale:", err)
-		}
-		return err == nil && created.Sale != ""
+		return err == nil && created.State == "open"
 	})
 	return created
+}
+
+// awaitSale waits until shoppers find the product's sale open at each address.
+func awaitSale(t *testing.T, addresses []string, product string) {
+	t.Helper()
+	for _, address := range addresses {
+		await(t, "the sale of "+product+" at "+address, func() bool {
+			a, err := tryCall(t.Context(), "GET", "http://"+address+"/v1/products/"+product, "")
+			return err == nil && a.code == http.StatusOK && a.body["state"] == "open"
+		})
+	}
 }
 
 // answer is what an HTTP call brought.

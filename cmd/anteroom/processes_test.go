@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/anteroomhq/anteroom/internal/devstack/devstacktest"
+	"github.com/anteroomhq/anteroom/internal/kafka"
 	"github.com/anteroomhq/anteroom/internal/lab"
 	"github.com/anteroomhq/anteroom/pkg/client"
 	"github.com/anteroomhq/anteroom/pkg/sale"
@@ -37,14 +38,15 @@ func TestOwnersDieAndFreeze(t *testing.T) {
 		products[i] = fmt.Sprintf("product-%d", i)
 		partition := int32(i)
 		w.openSale(t, addresses[0], client.NewSale{Product: products[i], Quantity: units, HoldSeconds: 3600, Partition: &partition})
+		awaitSale(t, addresses, products[i])
 	}
 	crowds := newCrowds(t, w, addresses, products, buyers)
 	stillness := watchStillness(t, w, partitions)
 
-	crowds.awaitClicks(t, buyers/2)
+	crowds.awaitClicks(t, 70_000)
 	allocators[0].kill()
 	t.Log("killed one allocator")
-	crowds.awaitClicks(t, buyers)
+	crowds.awaitClicks(t, 100_000)
 	allocators[0].run()
 	await(t, "the restarted allocator owning partitions", func() bool { return allocators[0].metric("anteroom_partition_epoch") > 0 })
 	t.Log("it owns partitions again")
@@ -145,18 +147,27 @@ func newCrowds(t *testing.T, w *world, addresses, products []string, buyers int)
 	return c
 }
 
-// awaitClicks waits until as many have clicked, on average over the products.
-func (c *crowds) awaitClicks(t *testing.T, clicks int) {
+// awaitClicks waits until as many have clicked, in all crowds together. It may
+// take long, as long as there are ever more.
+func (c *crowds) awaitClicks(t *testing.T, clicks int64) {
 	t.Helper()
-	await(t, fmt.Sprintf("%d clicks", clicks), func() bool {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		sum := int64(0)
-		for _, n := range c.clicked {
-			sum += n
-		}
-		return sum >= int64(clicks)
-	})
+	for sum := c.clicks(); sum < clicks; {
+		before := sum
+		await(t, fmt.Sprintf("more than %d clicks of %d", before, clicks), func() bool {
+			sum = c.clicks()
+			return sum > before
+		})
+	}
+}
+
+func (c *crowds) clicks() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	sum := int64(0)
+	for _, n := range c.clicked {
+		sum += n
+	}
+	return sum
 }
 
 func (c *crowds) wait(t *testing.T) []lab.Result {
@@ -174,41 +185,69 @@ func (c *crowds) wait(t *testing.T) []lab.Result {
 // function that it gives ends that, and says for how long one of them stood
 // still at most while records waited behind it.
 func watchStillness(t *testing.T, w *world, partitions int32) func() time.Duration {
+	t.Helper()
+	log, err := kafka.Open(t.Context(), w.kafkaConfig(0))
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	longest := make(chan time.Duration, 1)
 	go func() {
-		var most time.Duration
-		type place struct {
-			watermark sale.Offset
-			since     time.Time
-		}
-		places := make([]place, partitions)
-		look := time.NewTicker(100 * time.Millisecond)
-		defer look.Stop()
-		for {
-			for partition := range partitions {
-				found, err := w.reader.Request(ctx, partition, 0)
-				if err != nil {
-					continue
-				}
-				p := &places[partition]
-				if found.Watermark != p.watermark {
-					if !p.since.IsZero() {
-						most = max(most, time.Since(p.since))
-					}
-					*p = place{watermark: found.Watermark, since: time.Now()}
-				}
-			}
-			select {
-			case <-look.C:
-			case <-ctx.Done():
-				longest <- most
-				return
-			}
-		}
+		defer func() { _ = log.Close(context.Background()) }()
+		longest <- longestStandstill(ctx, w, log, partitions)
 	}()
-	return func() time.Duration {
+	stop := sync.OnceValue(func() time.Duration {
 		cancel()
 		return <-longest
+	})
+	t.Cleanup(func() { stop() })
+	return stop
+}
+
+// longestStandstill watches until ctx is done. What cannot be read counts as
+// standing still.
+func longestStandstill(ctx context.Context, w *world, log *kafka.Log, partitions int32) time.Duration {
+	type place struct {
+		watermark sale.Offset
+		since     time.Time // when it was last seen to move, or with nothing behind it
+		waits     bool      // records do, behind the watermark
+	}
+	places := make([]place, partitions)
+	for i := range places {
+		places[i] = place{watermark: sale.None, since: time.Now(), waits: true}
+	}
+	var most time.Duration
+	look := time.NewTicker(250 * time.Millisecond)
+	defer look.Stop()
+	for {
+		for partition := range partitions {
+			found, err := w.reader.Request(ctx, partition, 0)
+			if err != nil {
+				continue
+			}
+			_, end, err := log.Bounds(ctx, partition)
+			if err != nil {
+				continue
+			}
+			p, now := &places[partition], time.Now()
+			moved, waits := found.Watermark != p.watermark, end > found.Watermark
+			if moved {
+				most = max(most, now.Sub(p.since))
+			}
+			if moved || !waits {
+				p.watermark, p.since = found.Watermark, now
+			}
+			p.waits = waits
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			for _, p := range places {
+				if p.waits {
+					most = max(most, time.Since(p.since))
+				}
+			}
+			return most
+		}
 	}
 }

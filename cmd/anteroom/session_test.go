@@ -204,11 +204,10 @@ func TestStreams(t *testing.T) {
 
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
-		socket, response, err := websocket.Dial(ctx, "ws://"+address+"/queue/"+ticket+"/ws", nil)
+		socket, _, err := websocket.Dial(ctx, "ws://"+address+"/queue/"+ticket+"/ws", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer response.Body.Close()
 		defer socket.CloseNow()
 		var told map[string]any
 		if err := wsjson.Read(ctx, socket, &told); err != nil || told["state"] != "held" {
@@ -284,7 +283,8 @@ func streamsOpen(t *testing.T, s *service) int {
 	return int(open)
 }
 
-// readEvents reads a ticket's event stream to its end.
+// readEvents reads a ticket's event stream until it says confirmed, which is
+// not its end: a confirmed request can be returned.
 func readEvents(ctx context.Context, address, ticket string) []string {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/queue/"+ticket+"/events", nil)
 	if err != nil {
@@ -302,6 +302,9 @@ func readEvents(ctx context.Context, address, ticket string) []string {
 	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
 		if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
 			events = append(events, data)
+			if strings.Contains(data, `"confirmed"`) {
+				break
+			}
 		}
 	}
 	return events

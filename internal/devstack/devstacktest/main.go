@@ -23,16 +23,18 @@ type server struct {
 	failed  error // the first attempt's; there is no second one
 }
 
-// Main runs the tests of a binary, stops what they share, and exits. It is for
-// TestMain.
-func Main(m *testing.M) {
+// Main runs the tests of a binary, stops what they share, runs the cleanups,
+// and exits. It is for TestMain.
+func Main(m *testing.M, cleanups ...func() error) {
 	shared.mu.Lock()
 	shared.managed = true
 	shared.mu.Unlock()
 	code := m.Run()
-	if err := shared.stop(); err != nil {
-		fmt.Fprintln(os.Stderr, "devstacktest:", err)
-		code = max(code, 1)
+	for _, clean := range append([]func() error{shared.stop}, cleanups...) {
+		if err := clean(); err != nil {
+			fmt.Fprintln(os.Stderr, "devstacktest:", err)
+			code = max(code, 1)
+		}
 	}
 	os.Exit(code)
 }

@@ -204,7 +204,7 @@ func TestStreams(t *testing.T) {
 
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
-		socket, _, err := websocket.Dial(ctx, "ws://"+address+"/queue/"+ticket+"/ws", nil)
+		socket, _, err := websocket.Dial(ctx, "ws://"+address+"/queue/"+ticket+"/ws", nil) //nolint:bodyclose // Dial says that it is not to be closed
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -237,7 +237,7 @@ func TestStreams(t *testing.T) {
 
 		// One that is waiting when the ingress stops is sent elsewhere.
 		w2 := buyWaiting(t, w, address)
-		waiter, _, err := websocket.Dial(ctx, "ws://"+address+"/queue/"+w2+"/ws", nil)
+		waiter, _, err := websocket.Dial(ctx, "ws://"+address+"/queue/"+w2+"/ws", nil) //nolint:bodyclose // Dial says that it is not to be closed
 		if err != nil {
 			t.Fatal(err)
 		}

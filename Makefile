@@ -38,7 +38,7 @@ test: $(SERVICES) ## run all tests, on embedded and on real backends
 			echo "tests on real backends are skipped, for the reason above"; \
 		fi; \
 	fi; \
-	$(GO) test -race -timeout 15m $(TESTFLAGS) ./...
+	$(GO) test -race -timeout 30m $(TESTFLAGS) ./...
 
 .PHONY: test-long
 test-long: ## run the property tests with a hundred times more cases

@@ -120,11 +120,11 @@ type crowds struct {
 
 func newCrowds(t *testing.T, w *world, addresses, products []string, buyers int) *crowds {
 	c := &crowds{clicked: make([]int64, len(products)), results: make([]lab.Result, len(products)), errs: make([]error, len(products))}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	for i, product := range products {
 		config := lab.Config{
 			Addresses: addresses, Product: product, Buyers: buyers, Connections: 32, MaxWaiting: 50_000,
-			Follow: 2, MaxStreams: 50, Crowd: product, MerchantToken: w.secrets.MerchantToken, Patience: 2 * time.Minute,
+			Follow: 2, MaxStreams: 50, Crowd: product, MerchantToken: w.secrets.MerchantToken, Patience: 5 * time.Minute,
 		}
 		if i == len(products)-1 {
 			config.MerchantToken = ""

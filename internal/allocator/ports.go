@@ -123,3 +123,20 @@ type SaleChange struct {
 type Feed interface {
 	Publish(ctx context.Context, message []byte) error
 }
+
+// Credits is the gate as an owner feeds it.
+type Credits interface {
+	// Grant tells the gate what can be sold of sales whose policy is reject.
+	// The gate takes each Credit only if it is newer than what it has. An
+	// error is no harm: the owner tells it again within a second.
+	Grant(ctx context.Context, topic event.TopicID, credits []Credit) error
+}
+
+// Credit is what can be sold of a sale once everything below Next is decided.
+type Credit struct {
+	Product   sale.Product
+	Sale      sale.Offset
+	Next      sale.Offset
+	Available int64    // units
+	Ended     []string // leases whose requests are decided below Next
+}

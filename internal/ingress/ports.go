@@ -50,6 +50,10 @@ type Ask struct {
 	Sale    sale.Offset
 	Buyer   sale.Buyer // pseudonym
 	Fresh   bool       // the hint is known to be over: apply the limit
+
+	// Units is above 0 where the sale's policy is reject: who is let in needs
+	// a credit of so many.
+	Units int64
 }
 
 // Admission is the gate's answer.
@@ -60,6 +64,18 @@ type Admission struct {
 	// RetryAfter is above 0 for a buyer who has to wait that long. It is not
 	// set along with a Hint.
 	RetryAfter time.Duration
+
+	// The rest is set for an Ask with Units, where there is neither a Hint nor
+	// a RetryAfter.
+
+	// Lease names the credit that was given, for the record. It ends when the
+	// request is decided, or by itself.
+	Lease string
+	// Full means that what can still be sold is leased to others.
+	Full bool
+	// Unknown means that the gate has lost what can be sold, and will be told
+	// by the sale's owner within about a second.
+	Unknown bool
 }
 
 // Hint is what is stored of a buyer's request: enough to make its ticket.

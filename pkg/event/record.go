@@ -17,6 +17,12 @@ const (
 	typeCreate  = "sale.create"
 	typeTick    = "tick"
 	typeSchema  = "schema"
+	typeExtend  = "extend"
+	typeReturn  = "return"
+	typeUpdate  = "sale.update"
+	typePause   = "sale.pause"
+	typeResume  = "sale.resume"
+	typeClose   = "sale.close"
 )
 
 type buy struct {
@@ -25,6 +31,16 @@ type buy struct {
 	Buyer      sale.Buyer  `json:"buyer"`
 	Quantity   int64       `json:"quantity"`
 	AcceptedAt sale.Time   `json:"accepted_at"`
+}
+
+// leasedBuy is a buy that a credit let in.
+type leasedBuy struct {
+	Type       string      `json:"type"`
+	Sale       sale.Offset `json:"sale"`
+	Buyer      sale.Buyer  `json:"buyer"`
+	Quantity   int64       `json:"quantity"`
+	AcceptedAt sale.Time   `json:"accepted_at"`
+	Lease      string      `json:"lease"`
 }
 
 type confirm struct {
@@ -52,6 +68,45 @@ type create struct {
 	Reason                string      `json:"reason,omitempty"`
 }
 
+// laterCreate is a sale.create with the members that came after the first
+// schema.
+type laterCreate struct {
+	Type          string `json:"type"`
+	Rules         int    `json:"rules"`
+	sale.Settings `json:",inline"`
+	BuyerKey      string `json:"buyer_key"`
+	Actor         string `json:"actor,omitempty"`
+	Reason        string `json:"reason,omitempty"`
+}
+
+type extend struct {
+	Type    string      `json:"type"`
+	Request sale.Offset `json:"request"`
+	Seconds int64       `json:"seconds"`
+}
+
+type giveBack struct {
+	Type    string      `json:"type"`
+	Request sale.Offset `json:"request"`
+}
+
+type update struct {
+	Type        string      `json:"type"`
+	Sale        sale.Offset `json:"sale"`
+	Version     int64       `json:"version"`
+	sale.Change `json:",inline"`
+	Actor       string `json:"actor,omitempty"`
+	Reason      string `json:"reason,omitempty"`
+}
+
+// steer is what an operator does to a sale as a whole.
+type steer struct {
+	Type   string      `json:"type"`
+	Sale   sale.Offset `json:"sale"`
+	Actor  string      `json:"actor,omitempty"`
+	Reason string      `json:"reason,omitempty"`
+}
+
 type tick struct {
 	Type      string      `json:"type"`
 	Committed sale.Offset `json:"committed,omitzero"`
@@ -68,12 +123,31 @@ func Encode(body sale.Body) ([]byte, error) {
 	switch b := body.(type) {
 	case sale.Buy:
 		value = &buy{typeBuy, b.Sale, b.Buyer, b.Quantity, b.AcceptedAt}
+		if b.Lease != "" {
+			value = &leasedBuy{typeBuy, b.Sale, b.Buyer, b.Quantity, b.AcceptedAt, b.Lease}
+		}
 	case sale.Confirm:
 		value = &confirm{typeConfirm, b.Request, b.PaymentReference}
 	case sale.Release:
 		value = &release{typeRelease, b.Request, b.By}
+	case sale.Extend:
+		value = &extend{typeExtend, b.Request, b.Seconds}
+	case sale.Return:
+		value = &giveBack{typeReturn, b.Request}
+	case sale.Update:
+		value = &update{Type: typeUpdate, Sale: b.Sale, Version: b.Version, Change: b.Change, Actor: b.Actor, Reason: b.Reason}
+	case sale.Pause:
+		value = &steer{typePause, b.Sale, b.Actor, b.Reason}
+	case sale.Resume:
+		value = &steer{typeResume, b.Sale, b.Actor, b.Reason}
+	case sale.Close:
+		value = &steer{typeClose, b.Sale, b.Actor, b.Reason}
 	case sale.Create:
 		s := b.Settings
+		if b.Later {
+			value = &laterCreate{Type: typeCreate, Rules: b.Rules, Settings: s, BuyerKey: b.BuyerKey, Actor: b.Actor, Reason: b.Reason}
+			break
+		}
 		value = &create{
 			Type: typeCreate, Rules: b.Rules, Quantity: s.Quantity, HoldSeconds: s.HoldSeconds,
 			PerBuyerLimit: s.PerBuyerLimit, MaxQuantityPerRequest: s.MaxQuantityPerRequest,
@@ -102,6 +176,10 @@ func Decode(value []byte) sale.Body {
 		if strictly(value, &b) {
 			return sale.Buy{Sale: b.Sale, Buyer: b.Buyer, Quantity: b.Quantity, AcceptedAt: b.AcceptedAt}
 		}
+		var l leasedBuy
+		if strictly(value, &l) && l.Lease != "" {
+			return sale.Buy{Sale: l.Sale, Buyer: l.Buyer, Quantity: l.Quantity, AcceptedAt: l.AcceptedAt, Lease: l.Lease}
+		}
 	case typeConfirm:
 		var c confirm
 		if strictly(value, &c) {
@@ -123,6 +201,30 @@ func Decode(value []byte) sale.Body {
 				},
 			}
 		}
+		var l laterCreate
+		if strictly(value, &l) {
+			return sale.Create{Rules: l.Rules, Settings: l.Settings, BuyerKey: l.BuyerKey, Actor: l.Actor, Reason: l.Reason, Later: true}
+		}
+	case typeExtend:
+		var e extend
+		if strictly(value, &e) {
+			return sale.Extend{Request: e.Request, Seconds: e.Seconds}
+		}
+	case typeReturn:
+		var g giveBack
+		if strictly(value, &g) {
+			return sale.Return{Request: g.Request}
+		}
+	case typeUpdate:
+		var u update
+		if strictly(value, &u) {
+			return sale.Update{Sale: u.Sale, Version: u.Version, Change: u.Change, Actor: u.Actor, Reason: u.Reason}
+		}
+	case typePause, typeResume, typeClose:
+		var s steer
+		if strictly(value, &s) {
+			return steered(s)
+		}
 	case typeTick:
 		var t tick
 		if strictly(value, &t) {
@@ -135,6 +237,16 @@ func Decode(value []byte) sale.Body {
 		}
 	}
 	return nil
+}
+
+func steered(s steer) sale.Body {
+	switch s.Type {
+	case typePause:
+		return sale.Pause{Sale: s.Sale, Actor: s.Actor, Reason: s.Reason}
+	case typeResume:
+		return sale.Resume{Sale: s.Sale, Actor: s.Actor, Reason: s.Reason}
+	}
+	return sale.Close{Sale: s.Sale, Actor: s.Actor, Reason: s.Reason}
 }
 
 // typeOf reads the type, which is the first member, from the value's head.

@@ -50,6 +50,14 @@ const (
 	CodeOtherPayment Code = "other_payment" // confirmed already, with another reference
 	CodeAlreadyOpen  Code = "already_open"  // the product has an open sale
 	CodeInvalid      Code = "invalid"       // no sale can have these settings
+
+	CodeHoldLimit     Code = "hold_limit"      // the hold lasts as long as its sale lets it already
+	CodeNotConfirmed  Code = "not_confirmed"   // the request has no sold unit
+	CodeUnknownSale   Code = "unknown_sale"    // the sale named is not this product's
+	CodeStaleVersion  Code = "stale_version"   // the sale has another version than expected
+	CodeQuantityInUse Code = "quantity_in_use" // fewer units than are sold, held or reserved
+	CodeSaleClosed    Code = "sale_closed"     // the sale is over
+	CodeNotOpen       Code = "not_open"        // the sale has not opened yet
 )
 
 // Start begins the holds that were decided below an offset, and not begun by

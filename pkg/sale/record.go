@@ -24,11 +24,17 @@ const (
 	NewestSchema = 1
 )
 
+// schemaRules is the schema that brought sales of the second rules, and the
+// records and members that act on them.
+const schemaRules = 2
+
 // Rules versions that a sale can be created with. A sale keeps its rules for
 // ever, so a version stays here as long as a log may hold a sale of it.
 const (
 	FirstRules  = 1
 	NewestRules = 1
+
+	rulesFirst = 1
 )
 
 // Record is one record of the log as the core reads it.
@@ -49,6 +55,9 @@ type Create struct {
 	BuyerKey string // id of the key that all of the sale's pseudonyms are made with
 	Actor    string // who did it
 	Reason   string // and why
+
+	// Later is true where the record has members that came after FirstSchema.
+	Later bool
 }
 
 // Buy asks for units of a sale. The record's offset is the request's name.
@@ -57,6 +66,10 @@ type Buy struct {
 	Buyer      Buyer
 	Quantity   int64
 	AcceptedAt Time // the ingress's clock; shown, never decided by
+
+	// Lease is the credit that let the request in, or empty; it ends when the
+	// request is decided. Nothing is decided by it.
+	Lease string
 }
 
 // Confirm turns a hold into a sold unit.
@@ -65,7 +78,43 @@ type Confirm struct {
 	PaymentReference string
 }
 
-// Release gives a hold back.
+// Extend lets a hold last for at least so long from the record's time on.
+type Extend struct {
+	Request Offset
+	Seconds int64
+}
+
+// Return takes a sold unit back, after a refund.
+type Return struct {
+	Request Offset
+}
+
+// Update changes a sale's settings.
+type Update struct {
+	Sale    Offset
+	Version int64 // that the sale is expected to have
+	Change  Change
+	Actor   string
+	Reason  string
+}
+
+// Pause keeps a sale from deciding; Resume ends that; Close ends the sale.
+type (
+	Pause struct {
+		Sale          Offset
+		Actor, Reason string
+	}
+	Resume struct {
+		Sale          Offset
+		Actor, Reason string
+	}
+	Close struct {
+		Sale          Offset
+		Actor, Reason string
+	}
+)
+
+// Release gives a hold, a reserved unit or a place in the waitlist back.
 type Release struct {
 	Request Offset
 	By      Party
@@ -104,13 +153,15 @@ const (
 )
 
 // readable reports whether s is 1 to maxText visible ASCII characters.
-func readable(s string) bool {
+func readable(s string) bool { return readableUpTo(s, maxText) }
+
+func readableUpTo(s string, limit int) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] <= ' ' || s[i] > '~' {
 			return false
 		}
 	}
-	return s != "" && len(s) <= maxText
+	return s != "" && len(s) <= limit
 }
 
 // wellFormed reports whether a record says something that can be decided.
@@ -135,6 +186,12 @@ func (r *Record) wellFormed() bool {
 func (Create) body()  {}
 func (Buy) body()     {}
 func (Confirm) body() {}
+func (Extend) body()  {}
 func (Release) body() {}
+func (Return) body()  {}
+func (Update) body()  {}
+func (Pause) body()   {}
+func (Resume) body()  {}
+func (Close) body()   {}
 func (Tick) body()    {}
 func (Schema) body()  {}

@@ -66,6 +66,8 @@ const (
 	ReasonMalformed       Reason = "malformed"        // the record could not be read
 	ReasonShopper         Reason = "by_shopper"       // released by its buyer
 	ReasonMerchant        Reason = "by_merchant"      // released by the shop
+	ReasonNotOpen         Reason = "not_open"         // its sale had not opened
+	ReasonClosed          Reason = "closed"           // its sale was over
 )
 
 // Request is a request that is not the sale's default: what its row holds.
@@ -79,7 +81,9 @@ type Request struct {
 	State      State   `json:"state"`
 	Reason     Reason  `json:"reason,omitempty"`
 	First      Offset  `json:"first"`             // for a duplicate, the request that counts; else None
+	Granted    Offset  `json:"granted,omitzero"`  // the offset that set its units aside, where its checkout window opens later
 	HeldSince  Offset  `json:"held_since"`        // the offset that decided its hold; None before
+	HoldFor    Time    `json:"hold_for,omitzero"` // how long its hold lasts, in ms on the sale's clock; 0 is its sale's hold_seconds
 	Payment    string  `json:"payment,omitempty"` // the reference it was confirmed with
 	Cause      Offset  `json:"cause"`             // the record that caused its latest decision
 	DecidedAt  Time    `json:"decided_at"`        // log time of that decision

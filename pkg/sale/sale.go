@@ -3,8 +3,13 @@ package sale
 // Stage is where a sale stands.
 type Stage string
 
-// StageOpen is a sale that takes requests.
-const StageOpen Stage = "open"
+// The stages of a sale.
+const (
+	StageScheduled Stage = "scheduled" // opens by itself, at OpensAt
+	StageOpen      Stage = "open"      // decides requests
+	StagePaused    Stage = "paused"    // keeps requests for later
+	StageClosed    Stage = "closed"    // takes none any more; what is held stays so
+)
 
 // ValidProduct reports whether p can name a product: 1 to 64 of a-z 0-9 . _ -,
 // starting with a letter or digit.
@@ -45,6 +50,17 @@ type Sale struct {
 	Held      int64 `json:"held"`
 	Confirmed int64 `json:"confirmed"`
 
+	// Requests that wait: for a unit, and for the end of a pause.
+	Waitlisted int64 `json:"waitlisted,omitzero"`
+	Parked     int64 `json:"parked,omitzero"`
+
+	OpenedAt Time `json:"opened_at,omitzero"` // log time; 0 where it has not, or at once
+	ClosedAt Time `json:"closed_at,omitzero"`
+	// Pauses are all of the sale's; the last one may still run.
+	Pauses []Break `json:"pauses,omitempty"`
+	// Pace says how many checkout windows may open.
+	Pace Pace `json:"pace,omitzero"`
+
 	// How many requests named this sale while it was current, and how many of
 	// them were told sold_out or were rejected.
 	Requests int64 `json:"requests"`
@@ -53,6 +69,18 @@ type Sale struct {
 
 	// Defaults say what became of a decided request that has no row.
 	Defaults []Default `json:"defaults"`
+}
+
+// Break is a time in which a sale's clock stands still.
+type Break struct {
+	From Time `json:"from"`
+	To   Time `json:"to,omitzero"` // 0 while it lasts
+}
+
+// Pace is a bucket of thousandths of checkout windows.
+type Pace struct {
+	At     Time  `json:"at"`     // when it was counted
+	Credit int64 `json:"credit"` // what was in it then
 }
 
 // Default is the outcome of every decided request from an offset on that has

@@ -33,6 +33,8 @@ type View struct {
 	Payment    string
 	// ExpiresAt is the end of a hold that has begun to run, else 0.
 	ExpiresAt sale.Time
+	// CheckoutURL is the sale's, for such a hold.
+	CheckoutURL string
 
 	Watermark sale.Offset
 	LogTime   sale.Time // at Watermark; 0 while Position is set
@@ -141,8 +143,8 @@ func (p *partition) viewRow(v View, row *sale.Request) (View, sale.Offset, error
 		if of == nil {
 			return View{}, sale.None, fmt.Errorf("sale %d: %w", row.Sale, ErrUnknownSale)
 		}
-		if end, begun := p.starts.EndOf(row, of.HoldSeconds); begun {
-			v.ExpiresAt = end
+		if end, begun := of.EndOf(row, p.starts); begun {
+			v.ExpiresAt, v.CheckoutURL = end, of.CheckoutURL
 		}
 	}
 	return v, sale.None, nil

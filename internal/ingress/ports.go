@@ -85,6 +85,21 @@ type Hint struct {
 	AcceptedAt sale.Time
 }
 
+// Requests is the ledger as operators page through it.
+type Requests interface {
+	// List gives requests that have a row, in the order of the log.
+	List(ctx context.Context, page Page) ([]sale.Request, error)
+}
+
+// Page says which requests of a sale are asked for.
+type Page struct {
+	Partition int32
+	Sale      sale.Offset
+	State     sale.State  // "" is any
+	After     sale.Offset // only those behind it; sale.None is from the first on
+	Limit     int
+}
+
 // Bindings gives each product its partition.
 type Bindings interface {
 	// Bind gives the partition that the product belongs to. A product without

@@ -16,10 +16,11 @@ import (
 
 // Defaults of a sale's settings.
 const (
-	defaultHoldSeconds   = 480
-	defaultPerBuyerLimit = 1
-	defaultMaxQuantity   = 1
-	defaultPolicy        = sale.PolicyQueue
+	defaultHoldSeconds    = 480
+	defaultMaxHoldSeconds = 1800
+	defaultPerBuyerLimit  = 1
+	defaultMaxQuantity    = 1
+	defaultPolicy         = sale.PolicyQueue // until the rest of the interface knows the others
 )
 
 // States of a sale, as it is shown.
@@ -158,6 +159,7 @@ func (b *saleBody) settings() sale.Settings {
 	return sale.Settings{
 		Quantity: b.Quantity, HoldSeconds: b.HoldSeconds, PerBuyerLimit: b.PerBuyerLimit,
 		MaxQuantityPerRequest: b.MaxQuantityPerRequest, Policy: b.Policy,
+		MaxHoldSeconds: max(defaultMaxHoldSeconds, b.HoldSeconds),
 	}
 }
 
@@ -207,7 +209,7 @@ func (i *Ingress) createSale(c echo.Context) error {
 	}
 	offset, result, err := i.command(ctx, partition, body.Product, sale.Create{
 		Rules: sale.NewestRules, Settings: body.settings(), BuyerKey: i.buyers.Newest(),
-		Actor: operatorActor, Reason: body.Reason,
+		Actor: operatorActor, Reason: body.Reason, Later: true,
 	})
 	location := "/v1/sales/" + string(body.Product)
 	if errors.Is(err, errUndecided) {

@@ -29,8 +29,9 @@ const (
 		SELECT $1, ` + requestColumns + ` FROM unnest(` + requestArrays + `) AS batch (` + requestColumns + `)
 		ON CONFLICT (partition, request) DO UPDATE SET
 			state = excluded.state, reason = excluded.reason, first = excluded.first, held_since = excluded.held_since,
-			payment = excluded.payment, cause = excluded.cause, decided_at = excluded.decided_at
-		WHERE requests.cause < $15 AND requests.sale = excluded.sale AND requests.quantity = excluded.quantity
+			payment = excluded.payment, cause = excluded.cause, decided_at = excluded.decided_at,
+			granted = excluded.granted, hold_for = excluded.hold_for
+		WHERE requests.cause < $17 AND requests.sale = excluded.sale AND requests.quantity = excluded.quantity
 			AND requests.state NOT IN (` + finalStates + `)`
 	// A row that this transaction has not written is one that it may not write.
 	refusedRequest = `
@@ -57,8 +58,12 @@ const (
 			max_quantity_per_request = batch.max_quantity_per_request, policy = batch.policy, stage = batch.stage,
 			version = batch.version, revision = batch.revision, available = batch.available, reserved = batch.reserved,
 			held = batch.held, confirmed = batch.confirmed, requests = batch.requests, sold_out = batch.sold_out,
-			rejected = batch.rejected, defaults = batch.defaults
-		FROM unnest(` + saleArrays + `, $23::bigint[]) AS batch (` + saleColumns + `, was)
+			rejected = batch.rejected, defaults = batch.defaults, max_hold_seconds = batch.max_hold_seconds,
+			waitlist_capacity = batch.waitlist_capacity, opens_at = batch.opens_at, closes_at = batch.closes_at,
+			admit_per_second = batch.admit_per_second, max_active_holds = batch.max_active_holds,
+			checkout_url = batch.checkout_url, waitlisted = batch.waitlisted, parked = batch.parked,
+			opened_at = batch.opened_at, closed_at = batch.closed_at, pauses = batch.pauses, pace = batch.pace
+		FROM unnest(` + saleArrays + `, $36::bigint[]) AS batch (` + saleColumns + `, was)
 		WHERE sales.partition = $1 AND sales.sale = batch.sale AND sales.revision = batch.was
 		RETURNING sales.sale`
 )

@@ -23,8 +23,8 @@ func column[Row, Value any](rows []Row, of func(*Row) Value) []Value {
 // Each table's columns are named once, in the order in which the functions
 // below read and write them.
 const (
-	requestColumns = `request, sale, product, buyer, quantity, accepted_at, state, reason, first, held_since, payment, cause, decided_at`
-	requestArrays  = `$2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::text[], $9::text[], $10::bigint[], $11::bigint[], $12::text[], $13::bigint[], $14::bigint[]`
+	requestColumns = `request, sale, product, buyer, quantity, accepted_at, state, reason, first, held_since, payment, cause, decided_at, granted, hold_for`
+	requestArrays  = `$2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::text[], $9::text[], $10::bigint[], $11::bigint[], $12::text[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[]`
 
 	resultColumns = `command, product, sale, request, code, decided_at`
 	resultArrays  = `$2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::bigint[]`
@@ -32,8 +32,8 @@ const (
 	startColumns = `below, at, cause`
 	startArrays  = `$2::bigint[], $3::bigint[], $4::bigint[]`
 
-	saleColumns = `sale, product, rules, buyer_key, quantity, hold_seconds, per_buyer_limit, max_quantity_per_request, policy, stage, created_at, version, revision, available, reserved, held, confirmed, requests, sold_out, rejected, defaults`
-	saleArrays  = `$2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[], $21::bigint[], $22::jsonb[]`
+	saleColumns = `sale, product, rules, buyer_key, quantity, hold_seconds, per_buyer_limit, max_quantity_per_request, policy, stage, created_at, version, revision, available, reserved, held, confirmed, requests, sold_out, rejected, defaults, max_hold_seconds, waitlist_capacity, opens_at, closes_at, admit_per_second, max_active_holds, checkout_url, waitlisted, parked, opened_at, closed_at, pauses, pace`
+	saleArrays  = `$2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[], $21::bigint[], $22::jsonb[], $23::bigint[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[], $29::text[], $30::bigint[], $31::bigint[], $32::bigint[], $33::bigint[], $34::jsonb[], $35::jsonb[]`
 )
 
 func requestArguments(partition int32, rows []sale.Request) []any {
@@ -52,12 +52,14 @@ func requestArguments(partition int32, rows []sale.Request) []any {
 		column(rows, func(r *sale.Request) string { return r.Payment }),
 		column(rows, func(r *sale.Request) int64 { return int64(r.Cause) }),
 		column(rows, func(r *sale.Request) int64 { return int64(r.DecidedAt) }),
+		column(rows, func(r *sale.Request) int64 { return int64(r.Granted) }),
+		column(rows, func(r *sale.Request) int64 { return int64(r.HoldFor) }),
 	}
 }
 
 func scanRequest(row pgx.CollectableRow) (r sale.Request, err error) {
 	err = row.Scan(&r.Offset, &r.Sale, &r.Product, &r.Buyer, &r.Quantity, &r.AcceptedAt,
-		&r.State, &r.Reason, &r.First, &r.HeldSince, &r.Payment, &r.Cause, &r.DecidedAt)
+		&r.State, &r.Reason, &r.First, &r.HeldSince, &r.Payment, &r.Cause, &r.DecidedAt, &r.Granted, &r.HoldFor)
 	return r, err
 }
 
@@ -93,13 +95,17 @@ func scanStart(row pgx.CollectableRow) (s sale.Start, err error) {
 }
 
 func saleArguments(partition int32, rows []sale.Sale) ([]any, error) {
-	defaults := make([]string, len(rows))
-	for i := range rows {
-		encoded, err := json.Marshal(rows[i].Defaults)
-		if err != nil {
-			return nil, fmt.Errorf("encoding the defaults of sale %d: %w", rows[i].ID, err)
-		}
-		defaults[i] = string(encoded)
+	defaults, err := encoded(rows, func(s *sale.Sale) any { return s.Defaults })
+	if err != nil {
+		return nil, fmt.Errorf("encoding the defaults of sales: %w", err)
+	}
+	pauses, err := encoded(rows, func(s *sale.Sale) any { return s.Pauses })
+	if err != nil {
+		return nil, fmt.Errorf("encoding the pauses of sales: %w", err)
+	}
+	pace, err := encoded(rows, func(s *sale.Sale) any { return s.Pace })
+	if err != nil {
+		return nil, fmt.Errorf("encoding the pace of sales: %w", err)
 	}
 	return []any{
 		partition,
@@ -124,29 +130,75 @@ func saleArguments(partition int32, rows []sale.Sale) ([]any, error) {
 		column(rows, func(s *sale.Sale) int64 { return s.SoldOut }),
 		column(rows, func(s *sale.Sale) int64 { return s.Rejected }),
 		defaults,
+		column(rows, func(s *sale.Sale) int64 { return s.MaxHoldSeconds }),
+		column(rows, func(s *sale.Sale) int64 { return s.WaitlistCapacity }),
+		column(rows, func(s *sale.Sale) int64 { return int64(s.OpensAt) }),
+		column(rows, func(s *sale.Sale) int64 { return int64(s.ClosesAt) }),
+		column(rows, func(s *sale.Sale) int64 { return s.AdmitPerSecond }),
+		column(rows, func(s *sale.Sale) int64 { return s.MaxActiveHolds }),
+		column(rows, func(s *sale.Sale) string { return s.CheckoutURL }),
+		column(rows, func(s *sale.Sale) int64 { return s.Waitlisted }),
+		column(rows, func(s *sale.Sale) int64 { return s.Parked }),
+		column(rows, func(s *sale.Sale) int64 { return int64(s.OpenedAt) }),
+		column(rows, func(s *sale.Sale) int64 { return int64(s.ClosedAt) }),
+		pauses,
+		pace,
 	}, nil
 }
 
+// encoded makes the array of one column's values, as JSON.
+func encoded(rows []sale.Sale, of func(*sale.Sale) any) ([]string, error) {
+	values := make([]string, len(rows))
+	for i := range rows {
+		value, err := json.Marshal(of(&rows[i]))
+		if err != nil {
+			return nil, err
+		}
+		values[i] = string(value)
+	}
+	return values, nil
+}
+
 func scanSale(row pgx.CollectableRow) (s sale.Sale, err error) {
-	var defaults []byte
-	if err := row.Scan(saleTargets(&s, &defaults)...); err != nil {
+	var parts saleParts
+	if err := row.Scan(saleTargets(&s, &parts)...); err != nil {
 		return s, err
 	}
-	return s, decodeDefaults(&s, defaults)
+	return s, parts.decode(&s)
+}
+
+// saleParts are the columns of a sale that are JSON.
+type saleParts struct {
+	defaults, pauses, pace []byte
 }
 
 // saleTargets is where the values of saleColumns go.
-func saleTargets(s *sale.Sale, defaults *[]byte) []any {
+func saleTargets(s *sale.Sale, parts *saleParts) []any {
 	return []any{
 		&s.ID, &s.Product, &s.Rules, &s.BuyerKey, &s.Quantity, &s.HoldSeconds, &s.PerBuyerLimit,
 		&s.MaxQuantityPerRequest, &s.Policy, &s.Stage, &s.CreatedAt, &s.Version, &s.Revision, &s.Available,
-		&s.Reserved, &s.Held, &s.Confirmed, &s.Requests, &s.SoldOut, &s.Rejected, defaults,
+		&s.Reserved, &s.Held, &s.Confirmed, &s.Requests, &s.SoldOut, &s.Rejected, &parts.defaults,
+		&s.MaxHoldSeconds, &s.WaitlistCapacity, &s.OpensAt, &s.ClosesAt, &s.AdmitPerSecond, &s.MaxActiveHolds,
+		&s.CheckoutURL, &s.Waitlisted, &s.Parked, &s.OpenedAt, &s.ClosedAt, &parts.pauses, &parts.pace,
 	}
 }
 
-func decodeDefaults(s *sale.Sale, encoded []byte) error {
-	if err := json.Unmarshal(encoded, &s.Defaults); err != nil {
-		return fmt.Errorf("decoding the defaults of sale %d: %w", s.ID, err)
+func (p *saleParts) decode(s *sale.Sale) error {
+	for _, part := range []struct {
+		what  string
+		value []byte
+		into  any
+	}{
+		{"defaults", p.defaults, &s.Defaults},
+		{"pauses", p.pauses, &s.Pauses},
+		{"pace", p.pace, &s.Pace},
+	} {
+		if err := json.Unmarshal(part.value, part.into); err != nil {
+			return fmt.Errorf("decoding the %s of sale %d: %w", part.what, s.ID, err)
+		}
+	}
+	if len(s.Pauses) == 0 {
+		s.Pauses = nil // as the core has it
 	}
 	return nil
 }

@@ -1,8 +1,6 @@
 package sale
 
-// buy decides a request. Whoever is here first with a wish that fits is given
-// the units; a request for more than is left is told sold_out and does not
-// keep a later one that fits from being served.
+// buy decides a request of an open sale. A paused one keeps it for later.
 func (a *application) buy(b Buy) {
 	request := Request{
 		Offset: a.record.Offset, Sale: None, Product: a.record.Product, Buyer: b.Buyer,
@@ -19,6 +17,10 @@ func (a *application) buy(b Buy) {
 
 	has := s.buyers[b.Buyer]
 	switch {
+	case s.Stage == StageScheduled:
+		a.refuse(s, &request, Rejected, ReasonNotOpen)
+	case s.Stage == StageClosed:
+		a.refuse(s, &request, Rejected, ReasonClosed)
 	case b.Quantity < 1 || b.Quantity > s.MaxQuantityPerRequest:
 		a.reject(s, &request, ReasonInvalidQuantity)
 	case has != nil && has.live != None:
@@ -27,19 +29,73 @@ func (a *application) buy(b Buy) {
 		a.reject(s, &request, ReasonDuplicate)
 	case has != nil && has.confirmed+b.Quantity > s.PerBuyerLimit:
 		a.reject(s, &request, ReasonBuyerLimit)
-	case b.Quantity > s.Available:
-		s.SoldOut++
-		a.decide(Decision{Kind: OfRequest, Default: true, Request: Request{
-			Offset: request.Offset, Sale: s.ID, Product: request.Product, Quantity: b.Quantity,
-			State: SoldOut, Reason: ReasonSoldOut, First: None, HeldSince: None,
-		}})
+	case s.Stage == StagePaused:
+		a.park(s, &request)
 	default:
-		a.hold(s, &request)
+		a.allot(s, &request)
 	}
 	a.touch(s)
+}
+
+// allot gives the request its units, a place in the waitlist, or a refusal.
+// Whoever is here first with a wish that fits is served; who waits already
+// comes first.
+func (a *application) allot(s *saleState, r *Request) {
+	switch {
+	case r.Quantity <= s.Available && !s.keepsUnits():
+		a.grant(s, r)
+	case s.Policy == PolicyWaitlist && !s.SoldOutForGood() && s.Waitlisted < s.WaitlistCapacity:
+		a.wait(s, r)
+	default:
+		a.refuse(s, r, SoldOut, ReasonSoldOut)
+	}
+}
+
+// grant sets units aside. Where checkout windows open at a pace the request
+// takes its turn, otherwise its hold begins.
+func (a *application) grant(s *saleState, r *Request) {
+	s.Available -= r.Quantity
+	a.keep(s, r)
+	if s.Paced() || len(s.turns) > 0 {
+		a.reserve(s, r)
+	} else {
+		a.hold(s, r)
+	}
+}
+
+// keep remembers a request that is live.
+func (a *application) keep(s *saleState, r *Request) {
+	a.requests[r.Offset] = r
+	s.buyer(r.Buyer).live = r.Offset
+}
+
+// refuse tells a request the outcome that its sale's default says, so that it
+// needs no row unless it has one.
+func (a *application) refuse(s *saleState, r *Request, to State, reason Reason) {
+	if to == SoldOut {
+		s.SoldOut++
+	} else {
+		s.Rejected++
+	}
+	if _, hasRow := a.requests[r.Offset]; hasRow {
+		a.drop(s, r)
+		a.move(r, to, reason)
+		return
+	}
+	a.decide(Decision{Kind: OfRequest, Default: true, Request: Request{
+		Offset: r.Offset, Sale: s.ID, Product: r.Product, Quantity: r.Quantity,
+		State: to, Reason: reason, First: None, HeldSince: None,
+	}})
 }
 
 func (a *application) reject(s *saleState, r *Request, reason Reason) {
 	s.Rejected++
 	a.move(r, Rejected, reason)
+}
+
+// drop forgets a request that is live no more and has not bought.
+func (a *application) drop(s *saleState, r *Request) {
+	delete(a.requests, r.Offset)
+	s.buyer(r.Buyer).live = None
+	s.forget(r.Buyer)
 }

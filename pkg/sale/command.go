@@ -1,33 +1,5 @@
 package sale
 
-// create opens a sale, unless its product has an open one.
-func (a *application) create(c Create) {
-	product := a.record.Product
-	result := Result{Sale: None, Request: None}
-	switch {
-	case c.Settings.Validate() != nil || c.Rules < FirstRules || c.Rules > NewestRules:
-		result.Code = CodeInvalid
-	case a.current[product] != nil && a.current[product].Stage == StageOpen:
-		result.Code = CodeAlreadyOpen
-		result.Sale = a.current[product].ID
-	default:
-		s := &saleState{
-			Sale: Sale{
-				ID: a.record.Offset, Product: product, Rules: c.Rules, BuyerKey: c.BuyerKey, Settings: c.Settings,
-				Stage: StageOpen, CreatedAt: a.now, Version: 1,
-				Available: c.Settings.Quantity,
-				Defaults:  []Default{{From: a.record.Offset, State: SoldOut, Reason: ReasonSoldOut}},
-			},
-			buyers: make(map[Buyer]*buyerState),
-		}
-		a.sales[s.ID] = s
-		a.current[product] = s
-		a.touch(s)
-		result.Sale = s.ID
-	}
-	a.decide(Decision{Kind: OfCommand, Result: result})
-}
-
 // confirm turns a hold into a sold unit. What was due before the record's time
 // has happened already, so a request that is still held is in time.
 func (a *application) confirm(c Confirm) {
@@ -42,20 +14,20 @@ func (a *application) confirm(c Confirm) {
 		result.Code = CodeNotHeld
 	default:
 		s := a.sales[r.Sale]
-		s.Held -= r.Quantity
+		a.endHold(s, r)
 		s.Confirmed += r.Quantity
 		of := s.buyer(r.Buyer)
 		of.live = None
 		of.confirmed += r.Quantity
 		r.Payment = c.PaymentReference
-		a.finish(r)
 		a.move(r, Confirmed, "")
+		a.serve(s) // units may have been kept in the hope of this one
 		a.touch(s)
 	}
 	a.decide(Decision{Kind: OfCommand, Result: result})
 }
 
-// release gives a hold back.
+// release gives a hold, a reserved unit or a place back.
 func (a *application) release(c Release) {
 	reason := ReasonMerchant
 	if c.By == ByShopper {
@@ -67,7 +39,7 @@ func (a *application) release(c Release) {
 		if a.ended[result.Request] != Released { // else it is already so
 			result.Code = a.notHeld(result.Request)
 		}
-	case r.State != Held:
+	case !r.State.Live():
 		result.Code = CodeNotHeld
 	default:
 		a.free(r, Released, reason)
@@ -75,8 +47,61 @@ func (a *application) release(c Release) {
 	a.decide(Decision{Kind: OfCommand, Result: result})
 }
 
+// extend lets a hold last until so long after the record's time, or as long as
+// its sale allows.
+func (a *application) extend(e Extend) {
+	r, result := a.target(e.Request)
+	switch {
+	case r == nil:
+		result.Code = a.notHeld(result.Request)
+	case r.State != Held:
+		result.Code = CodeNotHeld
+	default:
+		s := a.sales[r.Sale]
+		wanted := Time(e.Seconds * 1000) // from the start, which is still to come
+		if start, begun := a.starts.Of(r.HeldSince); begun {
+			wanted += s.Clock(a.now) - s.Clock(start)
+		}
+		lasts := s.holdFor(r)
+		longest := max(lasts, Time(s.MaxHoldSeconds*1000))
+		switch {
+		case wanted <= lasts: // already so
+		case lasts == longest:
+			result.Code = CodeHoldLimit
+		default:
+			r.HoldFor = min(wanted, longest)
+			a.awaitEnd(s, r)
+			a.note(r)
+			a.touch(s)
+		}
+	}
+	a.decide(Decision{Kind: OfCommand, Result: result})
+}
+
+// takeBack frees a sold unit.
+func (a *application) takeBack(t Return) {
+	r, result := a.target(t.Request)
+	switch {
+	case r == nil && a.ended[result.Request] == Returned: // already so
+	case r == nil || r.State != Confirmed:
+		result.Code = CodeNotConfirmed
+	default:
+		s := a.sales[r.Sale]
+		s.Confirmed -= r.Quantity
+		s.Available += r.Quantity
+		s.buyer(r.Buyer).confirmed -= r.Quantity
+		s.forget(r.Buyer)
+		delete(a.requests, r.Offset)
+		a.ended[r.Offset] = Returned
+		a.move(r, Returned, "")
+		a.serve(s)
+		a.touch(s)
+	}
+	a.decide(Decision{Kind: OfCommand, Result: result})
+}
+
 // target finds the request that a command is about: a duplicate stands for the
-// first one. It is nil where that one has no unit, or is another product's.
+// first one. It is nil where that one is over, or is another product's.
 func (a *application) target(offset Offset) (*Request, Result) {
 	if first, ok := a.first[offset]; ok {
 		offset = first
@@ -90,7 +115,7 @@ func (a *application) target(offset Offset) (*Request, Result) {
 	return r, result
 }
 
-// notHeld says why a request without a unit cannot be acted on.
+// notHeld says why a request that is over cannot be acted on.
 func (a *application) notHeld(offset Offset) Code {
 	if a.ended[offset] == Expired {
 		return CodeHoldExpired

@@ -87,20 +87,6 @@ func (s Starts) find(heldSince Offset) (int, bool) {
 	return i, i < len(s)
 }
 
-// EndOf gives the time at which the request's hold ends: it counts before that
-// time and no longer at it. It is false for a hold that has not begun to run,
-// and for a request that has none.
-func (s Starts) EndOf(r *Request, holdSeconds int64) (Time, bool) {
-	if r.State != Held {
-		return 0, false
-	}
-	start, ok := s.Of(r.HeldSince)
-	if !ok {
-		return 0, false
-	}
-	return start + Time(holdSeconds*1000), true
-}
-
 // Changes collects what a run of records decided. The zero value is ready.
 type Changes struct {
 	Decisions []Decision

@@ -1,51 +1,74 @@
 package sale
 
-import "container/heap"
+import "fmt"
 
-// hold sets the request's units aside. The hold runs from the start that
-// follows: see tick.
+// hold begins the hold of a request whose units are set aside. It runs from the
+// start that follows: see tick.
 func (a *application) hold(s *saleState, r *Request) {
-	s.Available -= r.Quantity
 	s.Held += r.Quantity
+	s.holds[r.Offset] = true
 	r.HeldSince = a.record.Offset
-	a.requests[r.Offset] = r
+	if s.Rules != rulesFirst {
+		r.HoldFor = Time(s.HoldSeconds * 1000)
+	}
 	a.unstarted = append(a.unstarted, r)
-	s.buyer(r.Buyer).live = r.Offset
 	a.move(r, Held, "")
 }
 
-// free takes the units of a hold back.
+// free takes back what a live request has: units, or a place.
 func (a *application) free(r *Request, to State, reason Reason) {
 	s := a.sales[r.Sale]
-	s.Held -= r.Quantity
-	s.Available += r.Quantity
-	s.buyer(r.Buyer).live = None
-	s.forget(r.Buyer)
-	delete(a.requests, r.Offset)
+	switch r.State {
+	case Held:
+		a.endHold(s, r)
+		s.Available += r.Quantity
+	case Reserved:
+		a.unreserve(s, r)
+		s.Available += r.Quantity
+	case Waitlisted:
+		s.waitlist.remove(r)
+		s.Waitlisted--
+	case Queued:
+		s.parked.remove(r)
+		s.Parked--
+	case SoldOut, Rejected, Released, Confirmed, Expired, Returned:
+		a.err = fmt.Errorf("request %d is %s and has nothing to give back", r.Offset, r.State)
+		return
+	}
+	a.drop(s, r)
 	a.ended[r.Offset] = to
-	a.finish(r)
 	a.move(r, to, reason)
+	a.serve(s)
 	a.touch(s)
+}
+
+// endHold takes a request's hold away.
+func (a *application) endHold(s *saleState, r *Request) {
+	s.Held -= r.Quantity
+	delete(s.holds, r.Offset)
+	a.finish(r)
 }
 
 // tick starts the holds that were decided below t.Committed, and not begun by
 // an earlier tick.
 func (a *application) tick(t Tick) {
-	passed, begun := 0, 0
+	passed, begun := 0, []*Request(nil)
 	for ; passed < len(a.unstarted) && a.unstarted[passed].HeldSince < t.Committed; passed++ {
 		if r := a.unstarted[passed]; r.State == Held {
-			a.due.add(due{at: a.now + Time(a.sales[r.Sale].HoldSeconds*1000), kind: dueExpiry, offset: r.Offset})
-			begun++
+			begun = append(begun, r)
 		}
 	}
 	clear(a.unstarted[:passed])
 	a.unstarted = a.unstarted[passed:]
-	if begun == 0 {
+	if len(begun) == 0 {
 		return
 	}
 	start := Start{Below: t.Committed, At: a.now, Cause: a.record.Offset}
 	a.starts = append(a.starts, start)
-	a.begun = append(a.begun, begun)
+	a.begun = append(a.begun, len(begun))
+	for _, r := range begun {
+		a.awaitEnd(a.sales[r.Sale], r)
+	}
 	a.decide(Decision{Kind: OfStart, Start: start})
 }
 
@@ -72,30 +95,6 @@ func (p *Partition) OldestStart() Offset {
 	return p.next
 }
 
-// expire ends every hold whose end is at or before log time.
-func (a *application) expire() {
-	for len(a.due) > 0 && a.due[0].at <= a.now {
-		next := heap.Pop(&a.due).(due)
-		r := a.requests[next.offset]
-		if r == nil || r.State != Held {
-			continue // it left that state before its end
-		}
-		a.free(r, Expired, "")
-	}
-}
-
-// Due gives the time of the next thing that happens by itself once log time
-// reaches it, or false when nothing is due at any time.
-func (p *Partition) Due() (Time, bool) {
-	for len(p.due) > 0 {
-		if r := p.requests[p.due[0].offset]; r != nil && r.State == Held {
-			return p.due[0].at, true
-		}
-		heap.Pop(&p.due) // it would do nothing
-	}
-	return 0, false
-}
-
 // OldestUnstarted gives the offset that decided the oldest hold whose clock
 // has not begun to run, or false when there is none.
 func (p *Partition) OldestUnstarted() (Offset, bool) {
@@ -105,40 +104,4 @@ func (p *Partition) OldestUnstarted() (Offset, bool) {
 		}
 	}
 	return 0, false
-}
-
-// dueKind orders what is due at the same time.
-type dueKind uint8
-
-const dueExpiry dueKind = iota
-
-type due struct {
-	at     Time
-	kind   dueKind
-	offset Offset
-}
-
-// dueQueue is a heap in the order (time, kind, offset).
-type dueQueue []due
-
-func (q *dueQueue) add(d due) { heap.Push(q, d) }
-
-func (q dueQueue) Len() int      { return len(q) }
-func (q dueQueue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q dueQueue) Less(i, j int) bool {
-	a, b := q[i], q[j]
-	if a.at != b.at {
-		return a.at < b.at
-	}
-	if a.kind != b.kind {
-		return a.kind < b.kind
-	}
-	return a.offset < b.offset
-}
-func (q *dueQueue) Push(x any) { *q = append(*q, x.(due)) }
-func (q *dueQueue) Pop() any {
-	old := *q
-	last := old[len(old)-1]
-	*q = old[:len(old)-1]
-	return last
 }

@@ -27,9 +27,10 @@ type Partition struct {
 	sales   map[Offset]*saleState
 	current map[Product]*saleState // each product's latest sale
 
-	requests map[Offset]*Request // those that have a unit
-	ended    map[Offset]State    // those that had one
+	requests map[Offset]*Request // those that are live or have bought
+	ended    map[Offset]State    // those that had a unit, or left
 	first    map[Offset]Offset   // duplicates of either
+	paced    []*saleState        // those with windows to open, in the order of their ids
 
 	starts    Starts
 	begun     []int      // how many holds that each start began still run
@@ -73,7 +74,7 @@ func (p *Partition) Apply(record Record, changes *Changes) error {
 	p.now = max(p.now, min(record.Time, maxLogTime))
 
 	a := application{Partition: p, record: record, changes: changes}
-	a.expire()
+	a.fallDue()
 	a.act()
 	if a.err != nil {
 		return fmt.Errorf("record %d: %w: %w", record.Offset, ErrBroken, a.err)
@@ -92,7 +93,7 @@ type application struct {
 
 func (a *application) act() {
 	_, isSchema := a.record.Body.(Schema)
-	if !a.record.wellFormed() || (a.schema < FirstSchema && !isSchema) {
+	if !a.record.wellFormed(a.schema) || (a.schema < FirstSchema && !isSchema) {
 		a.refuseMalformed()
 		return
 	}
@@ -103,10 +104,23 @@ func (a *application) act() {
 		a.confirm(body)
 	case Release:
 		a.release(body)
+	case Extend:
+		a.extend(body)
+	case Return:
+		a.takeBack(body)
 	case Create:
 		a.create(body)
+	case Update:
+		a.update(body)
+	case Pause:
+		a.pause(body)
+	case Resume:
+		a.resume(body)
+	case Close:
+		a.close(body)
 	case Tick:
 		a.tick(body)
+		a.openWindows()
 	case Schema:
 		a.schema = max(a.schema, body.Version)
 	}
@@ -143,6 +157,11 @@ func (a *application) move(r *Request, to State, reason Reason) {
 		return
 	}
 	r.State, r.Reason = to, reason
+	a.note(r)
+}
+
+// note decides that a request with a row is now as it is.
+func (a *application) note(r *Request) {
 	r.Cause, r.DecidedAt = a.record.Offset, a.now
 	a.decide(Decision{Kind: OfRequest, Request: *r})
 }

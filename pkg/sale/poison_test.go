@@ -47,7 +47,7 @@ func TestNothingPoisonous(t *testing.T) {
 		sales := salesByID(snapshot)
 		for i := range snapshot.Requests {
 			r := &snapshot.Requests[i]
-			if end, ok := snapshot.Starts.EndOf(r, sales[r.Sale].HoldSeconds); ok && r.State == sale.Held {
+			if end, ok := endOf(sales, snapshot.Starts, r); ok && r.State == sale.Held {
 				checkTime(t, "end", end)
 			}
 		}

@@ -99,7 +99,7 @@ func checkEnds(t *rapid.T, p *sale.Partition, m *reference) {
 		if !held {
 			continue
 		}
-		end, begun := snapshot.Starts.EndOf(r, sales[r.Sale].HoldSeconds)
+		end, begun := endOf(sales, snapshot.Starts, r)
 		switch {
 		case begun && int64(end) != want:
 			t.Fatalf("request %d: the hold ends at %d, not %d", r.Offset, end, want)
@@ -125,6 +125,12 @@ func salesByID(snapshot sale.Snapshot) map[sale.Offset]sale.Sale {
 		sales[s.ID] = s
 	}
 	return sales
+}
+
+// endOf computes the end of a hold as a board does.
+func endOf(sales map[sale.Offset]sale.Sale, starts sale.Starts, r *sale.Request) (sale.Time, bool) {
+	of := sales[r.Sale]
+	return of.EndOf(r, starts)
 }
 
 // TestUnitsAddUp keeps rows from the decisions alone, as a ledger does, and

@@ -21,7 +21,7 @@ type Buyer string
 // A partition starts below the first, where nothing but a schema record acts.
 const (
 	FirstSchema  = 1
-	NewestSchema = 1
+	NewestSchema = 2
 )
 
 // schemaRules is the schema that brought sales of the second rules, and the
@@ -32,7 +32,7 @@ const schemaRules = 2
 // ever, so a version stays here as long as a log may hold a sale of it.
 const (
 	FirstRules  = 1
-	NewestRules = 1
+	NewestRules = 2
 
 	rulesFirst = 1
 )
@@ -164,21 +164,27 @@ func readableUpTo(s string, limit int) bool {
 	return s != "" && len(s) <= limit
 }
 
-// wellFormed reports whether a record says something that can be decided.
-func (r *Record) wellFormed() bool {
+// wellFormed reports whether a record says something that can be decided under
+// a schema. What came with a later schema says nothing under an earlier one.
+func (r *Record) wellFormed(schema int) bool {
 	switch body := r.Body.(type) {
 	case Tick:
 		return body.Committed >= 0 && body.Committed <= r.Offset
 	case Schema:
 		return body.Version >= FirstSchema
 	case Create:
-		return ValidProduct(r.Product) && readable(body.BuyerKey)
+		return ValidProduct(r.Product) && readable(body.BuyerKey) && (!body.Later || schema >= schemaRules)
 	case Buy:
-		return ValidProduct(r.Product) && readable(string(body.Buyer)) && body.AcceptedAt >= 0 && body.AcceptedAt <= maxTime
+		return ValidProduct(r.Product) && readable(string(body.Buyer)) && body.AcceptedAt >= 0 && body.AcceptedAt <= maxTime &&
+			(body.Lease == "" || schema >= schemaRules && readable(body.Lease))
 	case Confirm:
 		return ValidProduct(r.Product) && readable(body.PaymentReference)
 	case Release:
 		return ValidProduct(r.Product) && (body.By == ByShopper || body.By == ByMerchant)
+	case Extend:
+		return ValidProduct(r.Product) && schema >= schemaRules && body.Seconds >= 1 && body.Seconds <= MaxHoldSeconds
+	case Return, Update, Pause, Resume, Close:
+		return ValidProduct(r.Product) && schema >= schemaRules
 	}
 	return false
 }

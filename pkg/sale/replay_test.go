@@ -241,7 +241,7 @@ func checkStarts(t *rapid.T, snapshot sale.Snapshot, board sale.Starts, m *refer
 		if r.State != sale.Held {
 			continue
 		}
-		end, begun := board.EndOf(r, sales[r.Sale].HoldSeconds)
+		end, begun := endOf(sales, board, r)
 		if want, _ := m.endOf(r.Offset); begun != (want < 1<<62) || begun && int64(end) != want {
 			t.Fatalf("request %d ends at %d, %t; want %d", r.Offset, end, begun, want)
 		}

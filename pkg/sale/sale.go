@@ -77,10 +77,11 @@ type Break struct {
 	To   Time `json:"to,omitzero"` // 0 while it lasts
 }
 
-// Pace is a bucket of thousandths of checkout windows.
+// Pace is a bucket of checkout windows that may open, which fills with log
+// time and holds one second's worth at most.
 type Pace struct {
 	At     Time  `json:"at"`     // when it was counted
-	Credit int64 `json:"credit"` // what was in it then
+	Credit int64 `json:"credit"` // what was in it then, in thousandths
 }
 
 // Default is the outcome of every decided request from an offset on that has
@@ -104,41 +105,33 @@ func (s *Sale) DefaultAt(offset Offset) (Default, bool) {
 
 // SoldOutForGood reports whether no unit is left and none can come back
 // before somebody returns one that is paid for.
-func (s *Sale) SoldOutForGood() bool {
-	return s.Available == 0 && s.Reserved == 0 && s.Held == 0
+func (s *Sale) SoldOutForGood() bool { return s.MayYetSell() == 0 }
+
+// MayYetSell is how many units are left or can come back by themselves.
+func (s *Sale) MayYetSell() int64 { return s.Available + s.Reserved + s.Held }
+
+// Refuses gives the reason for which a new request for so many units would be
+// refused if it were decided now, or "" where it may get a unit or a place. It
+// is final where no later try can fare better, but for a refund. A paused sale
+// refuses nothing: it keeps requests for later.
+func (s *Sale) Refuses(quantity int64) (reason Reason, final bool) {
+	switch {
+	case s.Stage == StageClosed:
+		return ReasonClosed, true
+	case s.Stage == StageScheduled:
+		return ReasonNotOpen, false
+	case s.Stage == StagePaused || quantity <= s.Available:
+		return "", false
+	case s.SoldOutForGood():
+		return ReasonSoldOut, true
+	case s.Policy == PolicyWaitlist && s.Waitlisted < s.WaitlistCapacity:
+		return "", false
+	}
+	return ReasonSoldOut, false
 }
 
 // Balanced reports whether the units add up.
 func (s *Sale) Balanced() bool {
 	return s.Available >= 0 && s.Reserved >= 0 && s.Held >= 0 && s.Confirmed >= 0 &&
 		s.Quantity == s.Available+s.Reserved+s.Held+s.Confirmed
-}
-
-// saleState is a sale with what the core needs to decide about it.
-type saleState struct {
-	Sale
-	buyers  map[Buyer]*buyerState
-	changes *Changes // the batch that has noted it as changed
-}
-
-// buyerState is what a buyer has in a sale.
-type buyerState struct {
-	live      Offset // the live request, or None
-	confirmed int64  // units
-}
-
-func (s *saleState) buyer(b Buyer) *buyerState {
-	of := s.buyers[b]
-	if of == nil {
-		of = &buyerState{live: None}
-		s.buyers[b] = of
-	}
-	return of
-}
-
-// forget drops what is known of a buyer that has nothing.
-func (s *saleState) forget(b Buyer) {
-	if of := s.buyers[b]; of != nil && of.live == None && of.confirmed == 0 {
-		delete(s.buyers, b)
-	}
 }

@@ -2,7 +2,6 @@ package sale
 
 import (
 	"cmp"
-	"container/heap"
 	"fmt"
 	"slices"
 )
@@ -36,7 +35,7 @@ func Restore(from Snapshot) (*Partition, error) {
 		if !s.Balanced() {
 			return nil, fmt.Errorf("restoring sale %d: its units do not add up", s.ID)
 		}
-		state := &saleState{Sale: s, buyers: make(map[Buyer]*buyerState)}
+		state := newSaleState(s)
 		p.sales[s.ID] = state
 		if latest := p.current[s.Product]; latest == nil || latest.ID < s.ID {
 			p.current[s.Product] = state
@@ -47,22 +46,19 @@ func Restore(from Snapshot) (*Partition, error) {
 			return nil, fmt.Errorf("restoring request %d: %w", from.Requests[i].Offset, err)
 		}
 	}
-	held, confirmed := make(map[Offset]int64), make(map[Offset]int64) // units, by sale
-	for _, r := range p.requests {
-		if r.State == Held {
-			held[r.Sale] += r.Quantity
-		} else {
-			confirmed[r.Sale] += r.Quantity
+	for _, s := range p.sales {
+		if err := p.checkCounts(s); err != nil {
+			return nil, fmt.Errorf("restoring sale %d: %w", s.ID, err)
+		}
+		p.awaitStages(s)
+		if len(s.turns) > 0 {
+			p.paced = append(p.paced, s)
 		}
 	}
-	for _, s := range from.Sales {
-		if held[s.ID] != s.Held || confirmed[s.ID] != s.Confirmed {
-			return nil, fmt.Errorf("restoring sale %d: %d units held and %d confirmed, its requests have %d and %d",
-				s.ID, s.Held, s.Confirmed, held[s.ID], confirmed[s.ID])
-		}
-	}
-	slices.SortFunc(p.unstarted, func(a, b *Request) int { return cmp.Compare(a.HeldSince, b.HeldSince) })
-	heap.Init(&p.due)
+	slices.SortFunc(p.paced, func(a, b *saleState) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(p.unstarted, func(a, b *Request) int {
+		return cmp.Or(cmp.Compare(a.HeldSince, b.HeldSince), cmp.Compare(a.Offset, b.Offset))
+	})
 	return p, nil
 }
 
@@ -76,9 +72,9 @@ func (p *Partition) restore(r Request) error {
 	case Expired, Released, Returned:
 		p.ended[r.Offset] = r.State
 		return nil
-	case Held, Confirmed:
-	case Queued, Reserved, Waitlisted, SoldOut:
-		return fmt.Errorf("no rule of this program leaves a row in state %s", r.State)
+	case SoldOut:
+		return nil
+	case Queued, Held, Reserved, Waitlisted, Confirmed:
 	default:
 		return fmt.Errorf("unknown state %q", r.State)
 	}
@@ -93,13 +89,56 @@ func (p *Partition) restore(r Request) error {
 		return nil
 	}
 	of.live = r.Offset
-	i, begun := p.starts.find(r.HeldSince)
-	if !begun {
-		p.unstarted = append(p.unstarted, &r)
-		return nil
+	switch r.State {
+	case Queued:
+		s.parked = append(s.parked, &r)
+	case Waitlisted:
+		s.waitlist = append(s.waitlist, &r)
+	case Reserved:
+		s.turns = append(s.turns, &r)
+	default: // Held
+		s.holds[r.Offset] = true
+		i, begun := p.starts.find(r.HeldSince)
+		if !begun {
+			p.unstarted = append(p.unstarted, &r)
+			break
+		}
+		p.begun[i]++
+		p.awaitEnd(s, &r)
 	}
-	p.begun[i]++
-	p.due = append(p.due, due{at: p.starts[i].At + Time(s.HoldSeconds*1000), kind: dueExpiry, offset: r.Offset})
+	return nil
+}
+
+// checkCounts compares a restored sale's counts with its requests, and puts
+// those into their order.
+func (p *Partition) checkCounts(s *saleState) error {
+	slices.SortFunc(s.parked, byOffset)
+	slices.SortFunc(s.waitlist, byOffset)
+	slices.SortFunc(s.turns, byTurn)
+	var reserved, held, confirmed int64 // units
+	for _, r := range s.turns {
+		reserved += r.Quantity
+	}
+	for offset := range s.holds {
+		held += p.requests[offset].Quantity
+	}
+	for _, of := range s.buyers {
+		confirmed += of.confirmed
+	}
+	for _, count := range []struct {
+		what     string
+		has, had int64
+	}{
+		{"units reserved", reserved, s.Reserved},
+		{"units held", held, s.Held},
+		{"units confirmed", confirmed, s.Confirmed},
+		{"requests waitlisted", int64(len(s.waitlist)), s.Waitlisted},
+		{"requests parked", int64(len(s.parked)), s.Parked},
+	} {
+		if count.has != count.had {
+			return fmt.Errorf("%d %s, its requests have %d", count.had, count.what, count.has)
+		}
+	}
 	return nil
 }
 

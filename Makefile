@@ -40,8 +40,9 @@ test: $(SERVICES) ## run all tests, on embedded and on real backends
 	fi; \
 	$(GO) test -race -timeout 30m $(TESTFLAGS) ./...
 
+# Other cases in each run; a failure prints the seed that repeats it.
 .PHONY: test-long
-test-long: ## run the property tests with a hundred times more cases
+test-long: ## run the property tests with 10,000 random cases each
 	@packages=$$(grep -rl --include='*_test.go' '"pgregory.net/rapid"' cmd pkg internal | xargs -r -n1 dirname | sort -u | sed 's,^,./,'); \
 	$(GO) test -timeout 120m $(TESTFLAGS) $$packages -rapid.checks=10000
 

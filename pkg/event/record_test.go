@@ -2,6 +2,7 @@ package event_test
 
 import (
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -22,14 +23,22 @@ func drawBody(t *rapid.T) sale.Body {
 	number := func(name string) int64 {
 		return rapid.OneOf(rapid.Int64(), rapid.SampledFrom([]int64{0, 1<<53 + 1, math.MaxInt64, math.MinInt64})).Draw(t, name)
 	}
-	switch rapid.IntRange(0, 5).Draw(t, "type") {
+	switch rapid.IntRange(0, 11).Draw(t, "type") {
 	case 0:
-		return sale.Buy{Sale: offset("sale"), Buyer: sale.Buyer(text("buyer")), Quantity: number("quantity"), AcceptedAt: sale.Time(number("time"))}
+		return sale.Buy{
+			Sale: offset("sale"), Buyer: sale.Buyer(text("buyer")), Quantity: number("quantity"), AcceptedAt: sale.Time(number("time")),
+			Lease: rapid.OneOf(rapid.Just(""), rapid.String()).Draw(t, "lease"),
+		}
 	case 1:
 		return sale.Confirm{Request: offset("request"), PaymentReference: text("payment")}
 	case 2:
 		return sale.Release{Request: offset("request"), By: sale.Party(text("party"))}
 	case 3:
+		if settings := drawSettings(t); rapid.Bool().Draw(t, "later") {
+			later := settings
+			later.Quantity, later.HoldSeconds, later.PerBuyerLimit, later.MaxQuantityPerRequest, later.Policy = 0, 0, 0, 0, ""
+			return sale.Create{Rules: int(number("rules")), BuyerKey: text("key"), Actor: text("actor"), Settings: settings, Later: later != sale.Settings{}}
+		}
 		return sale.Create{
 			Rules: int(number("rules")), BuyerKey: text("key"), Actor: text("actor"), Reason: text("reason"),
 			Settings: sale.Settings{
@@ -39,9 +48,49 @@ func drawBody(t *rapid.T) sale.Body {
 		}
 	case 4:
 		return sale.Tick{Committed: offset("committed")}
+	case 5:
+		return sale.Extend{Request: offset("request"), Seconds: number("seconds")}
+	case 6:
+		return sale.Return{Request: offset("request")}
+	case 7:
+		return sale.Update{Sale: offset("sale"), Version: number("version"), Change: drawChange(t), Actor: text("actor"), Reason: text("reason")}
+	case 8:
+		return sale.Pause{Sale: offset("sale"), Actor: text("actor"), Reason: text("reason")}
+	case 9:
+		return sale.Resume{Sale: offset("sale"), Actor: text("actor"), Reason: text("reason")}
+	case 10:
+		return sale.Close{Sale: offset("sale"), Actor: text("actor"), Reason: text("reason")}
 	default:
 		return sale.Schema{Version: int(number("version"))}
 	}
+}
+
+func drawSettings(t *rapid.T) sale.Settings {
+	number := func(name string) int64 { return rapid.Int64Range(0, 9).Draw(t, name) }
+	return sale.Settings{
+		Quantity: number("quantity"), HoldSeconds: number("hold"), MaxHoldSeconds: number("longest"), PerBuyerLimit: number("limit"),
+		MaxQuantityPerRequest: number("most"), Policy: sale.Policy(rapid.String().Draw(t, "policy")), WaitlistCapacity: number("capacity"),
+		OpensAt: sale.Time(number("opens")), ClosesAt: sale.Time(number("closes")), AdmitPerSecond: number("pace"),
+		MaxActiveHolds: number("active"), CheckoutURL: rapid.String().Draw(t, "url"),
+	}
+}
+
+// drawChange draws some settings to be changed, to zero among others.
+func drawChange(t *rapid.T) sale.Change {
+	s := drawSettings(t)
+	return sale.Change{
+		Quantity: some(t, s.Quantity), HoldSeconds: some(t, s.HoldSeconds), MaxHoldSeconds: some(t, s.MaxHoldSeconds),
+		PerBuyerLimit: some(t, s.PerBuyerLimit), MaxQuantityPerRequest: some(t, s.MaxQuantityPerRequest), Policy: some(t, s.Policy),
+		WaitlistCapacity: some(t, s.WaitlistCapacity), OpensAt: some(t, s.OpensAt), ClosesAt: some(t, s.ClosesAt),
+		AdmitPerSecond: some(t, s.AdmitPerSecond), MaxActiveHolds: some(t, s.MaxActiveHolds), CheckoutURL: some(t, s.CheckoutURL),
+	}
+}
+
+func some[T any](t *rapid.T, value T) *T {
+	if rapid.Bool().Draw(t, "left out") {
+		return nil
+	}
+	return &value
 }
 
 func TestRoundTrip(t *testing.T) {
@@ -72,6 +121,24 @@ func TestWireForm(t *testing.T) {
 		`{"type":"tick"}`:               sale.Tick{},
 		`{"type":"tick","committed":9}`: sale.Tick{Committed: 9},
 		`{"type":"schema","version":1}`: sale.Schema{Version: 1},
+		`{"type":"buy","sale":1,"buyer":"b1.x","quantity":2,"accepted_at":1750000000000,"lease":"l-1"}`: sale.Buy{Sale: 1, Buyer: "b1.x", Quantity: 2, AcceptedAt: 1750000000000, Lease: "l-1"},
+		`{"type":"extend","request":7,"seconds":300}`:                                                   sale.Extend{Request: 7, Seconds: 300},
+		`{"type":"return","request":7}`:                                                                 sale.Return{Request: 7},
+		`{"type":"sale.pause","sale":1,"actor":"olga","reason":"a break"}`:                              sale.Pause{Sale: 1, Actor: "olga", Reason: "a break"},
+		`{"type":"sale.resume","sale":1}`:                                                               sale.Resume{Sale: 1},
+		`{"type":"sale.close","sale":1,"reason":"enough"}`:                                              sale.Close{Sale: 1, Reason: "enough"},
+		`{"type":"sale.update","sale":1,"version":3,"quantity":5,"closes_at":0,"checkout_url":"","actor":"olga"}`: sale.Update{
+			Sale: 1, Version: 3, Actor: "olga", Change: sale.Change{Quantity: new(int64(5)), ClosesAt: new(sale.Time(0)), CheckoutURL: new("")},
+		},
+		`{"type":"sale.create","rules":2,"quantity":5,"hold_seconds":480,"max_hold_seconds":1800,"per_buyer_limit":2,"max_quantity_per_request":1,` +
+			`"policy":"waitlist","waitlist_capacity":10,"opens_at":1750000000000,"closes_at":1760000000000,"admit_per_second":3,"max_active_holds":4,` +
+			`"checkout_url":"https://shop.example","buyer_key":"b1","actor":"olga","reason":"spring"}`: sale.Create{
+			Rules: 2, BuyerKey: "b1", Actor: "olga", Reason: "spring", Later: true,
+			Settings: sale.Settings{
+				Quantity: 5, HoldSeconds: 480, MaxHoldSeconds: 1800, PerBuyerLimit: 2, MaxQuantityPerRequest: 1, Policy: sale.PolicyWaitlist,
+				WaitlistCapacity: 10, OpensAt: 1750000000000, ClosesAt: 1760000000000, AdmitPerSecond: 3, MaxActiveHolds: 4, CheckoutURL: "https://shop.example",
+			},
+		},
 		`{"type":"sale.create","rules":1,"quantity":5,"hold_seconds":480,"per_buyer_limit":2,"max_quantity_per_request":1,"policy":"queue","buyer_key":"b1","actor":"olga","reason":"spring"}`: sale.Create{
 			Rules: 1, BuyerKey: "b1", Actor: "olga", Reason: "spring",
 			Settings: sale.Settings{Quantity: 5, HoldSeconds: 480, PerBuyerLimit: 2, MaxQuantityPerRequest: 1, Policy: sale.PolicyQueue},
@@ -121,7 +188,14 @@ func TestStrictness(t *testing.T) {
 		"invalid UTF-8": with("ann", "a\xffn"), "lone surrogate": with("ann", `\ud800`), "overlong": with("ann", "\xc0\x80"), "UTF-8 in a name": with("buyer", "buy\xff"),
 		"bare control character": with("ann", "a\x00n"), "bare newline": with("ann", "a\nn"), "bad escape": with("ann", `\x41`), "single quotes": strings.ReplaceAll(goodBuy, `"`, `'`),
 		"comment": with(`1,`, `1,/* */`), "nesting": nest(100), "nesting bomb": nest(200_000), "unclosed bomb": `{"type":"buy","sale":` + strings.Repeat("[", 1<<20),
-		"open bomb": strings.Repeat("[", 1<<20), "another type's member": `{"type":"tick","version":1}`, "schema beyond 64 bits": `{"type":"schema","version":18446744073709551616}`,
+		"empty lease": more(`"lease":""`), "no lease": more(`"lease":null`), "lease a number": more(`"lease":1`), "lease twice": more(`"lease":"a","lease":"a"`),
+		"lease and more": more(`"lease":"a","coupon":"x"`), "extension and more": `{"type":"extend","request":7,"seconds":1,"minutes":1}`,
+		"return and more": `{"type":"return","request":7,"seconds":1}`, "pause and more": `{"type":"sale.pause","sale":1,"version":1}`,
+		"update and more": `{"type":"sale.update","sale":1,"version":1,"stage":"open"}`, "update of a key": `{"type":"sale.update","sale":1,"version":1,"buyer_key":"b2"}`,
+		"update twice": `{"type":"sale.update","sale":1,"version":1,"quantity":1,"quantity":1}`, "update by text": `{"type":"sale.update","sale":1,"version":1,"quantity":"1"}`,
+		"create and more": `{"type":"sale.create","rules":2,"policy":"queue","opens_at":5,"coupon":"x"}`, "opening as text": `{"type":"sale.create","rules":2,"opens_at":"2026-01-01T00:00:00Z"}`,
+		"half seconds": `{"type":"extend","request":7,"seconds":1.5}`,
+		"open bomb":    strings.Repeat("[", 1<<20), "another type's member": `{"type":"tick","version":1}`, "schema beyond 64 bits": `{"type":"schema","version":18446744073709551616}`,
 	} {
 		if body := event.Decode([]byte(value)); body != nil {
 			t.Errorf("%s: decoded as %#v", name, body)
@@ -169,7 +243,10 @@ func TestEncodeRefuses(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{
 		goodBuy, `{"type":"tick"}`, `{"type":"tick","committed":9}`, `{"type":"schema","version":1}`, `{"type":"confirm","request":7,"payment_reference":"p"}`,
-		`{"type":"release","request":7,"by":"shopper"}`, `{"type":"sale.create","rules":1,"policy":"queue"}`, `{"type":"`, "", "\x00", `{"type":"buy","sale":[[[[`,
+		`{"type":"release","request":7,"by":"shopper"}`, `{"type":"sale.create","rules":1,"policy":"queue"}`, `{"type":"`,
+		`{"type":"sale.create","rules":2,"policy":"queue","opens_at":5}`, `{"type":"sale.update","sale":1,"version":1,"quantity":null,"opens_at":0}`,
+		`{"type":"extend","request":7,"seconds":1}`, `{"type":"return","request":7}`, `{"type":"sale.pause","sale":1}`, `{"type":"sale.resume","sale":1,"actor":"o"}`,
+		`{"type":"sale.close","sale":1,"reason":"r"}`, `{"type":"buy","sale":1,"lease":""}`, `{"type":"buy","sale":1,"lease":"l"}`, "", "\x00", `{"type":"buy","sale":[[[[`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -182,12 +259,12 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%q was decoded as %#v and cannot be encoded: %v", value, body, err)
 		}
-		if again := event.Decode(encoded); again != body {
+		if again := event.Decode(encoded); !reflect.DeepEqual(again, body) {
 			t.Fatalf("%q was decoded as %#v, and after encoding as %#v", value, body, again)
 		}
 		state := sale.New()
 		var changes sale.Changes
-		for i, b := range []sale.Body{sale.Schema{Version: 1}, body, body} {
+		for i, b := range []sale.Body{sale.Schema{Version: 1}, body, sale.Schema{Version: 2}, body, body} {
 			if v, ok := b.(sale.Schema); ok && v.Version > sale.NewestSchema {
 				break // it stops the partition
 			}

@@ -39,12 +39,13 @@ func (a *application) buy(b Buy) {
 
 // allot gives the request its units, a place in the waitlist, or a refusal.
 // Whoever is here first with a wish that fits is served; who waits already
-// comes first.
+// comes first. Nobody is put onto the waitlist for more than can come back by
+// itself, who could then only wait for a refund; they may ask for fewer.
 func (a *application) allot(s *saleState, r *Request) {
 	switch {
 	case r.Quantity <= s.Available && !s.keepsUnits():
 		a.grant(s, r)
-	case s.Policy == PolicyWaitlist && !s.SoldOutForGood() && s.Waitlisted < s.WaitlistCapacity:
+	case s.Policy == PolicyWaitlist && r.Quantity <= s.MayYetSell() && s.Waitlisted < s.WaitlistCapacity:
 		a.wait(s, r)
 	default:
 		a.refuse(s, r, SoldOut, ReasonSoldOut)

@@ -4,11 +4,12 @@ package sale
 // the sale is paused, so that no hold ends then.
 func (s *Sale) Clock(at Time) Time {
 	shown := at
-	for _, pause := range s.Pauses {
+	for i, pause := range s.Pauses {
 		if pause.From >= at {
 			break
 		}
-		if pause.To == 0 || pause.To > at {
+		lasts := s.Stage == StagePaused && i == len(s.Pauses)-1
+		if lasts || pause.To > at {
 			shown -= at - pause.From
 		} else {
 			shown -= pause.To - pause.From

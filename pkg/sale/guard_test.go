@@ -3,6 +3,7 @@ package sale
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 )
 
@@ -44,8 +45,12 @@ func TestBuyersAreForgotten(t *testing.T) {
 	t.Parallel()
 	p := opened(t)
 	for i := range 100 {
-		at := p.next
-		for _, body := range []Body{Buy{Sale: 1, Buyer: Buyer(fmt.Sprint("buyer-", i)), Quantity: 1}, Release{Request: at, By: ByShopper}} {
+		at, buy := p.next, Buy{Sale: 1, Buyer: Buyer(fmt.Sprint("buyer-", i)), Quantity: 1}
+		ends := []Body{buy, Release{Request: at, By: ByShopper}}
+		if i%2 == 1 {
+			ends = []Body{buy, Confirm{Request: at, PaymentReference: "pay-1"}, Schema{Version: 2}, Return{Request: at}}
+		}
+		for _, body := range ends {
 			if err := p.Apply(Record{Offset: p.next, Product: "ring", Body: body}, new(Changes)); err != nil {
 				t.Fatal(err)
 			}
@@ -53,5 +58,60 @@ func TestBuyersAreForgotten(t *testing.T) {
 	}
 	if known := len(p.sales[1].buyers); known != 0 {
 		t.Errorf("%d buyers are remembered", known)
+	}
+}
+
+// TestEndedSalesForget: a closed sale keeps nobody in mind who gets nothing.
+func TestEndedSalesForget(t *testing.T) {
+	t.Parallel()
+	p := New()
+	settings := Settings{
+		Quantity: 1, HoldSeconds: 1, MaxHoldSeconds: 1, PerBuyerLimit: 1, MaxQuantityPerRequest: 1,
+		Policy: PolicyWaitlist, WaitlistCapacity: 5, MaxActiveHolds: 1,
+	}
+	for _, body := range []Body{
+		Schema{Version: 2}, Create{Rules: 2, Settings: settings, BuyerKey: "key-1"},
+		Buy{Sale: 1, Buyer: "ann", Quantity: 1}, Buy{Sale: 1, Buyer: "bob", Quantity: 1}, Buy{Sale: 1, Buyer: "cid", Quantity: 1},
+		Pause{Sale: 1}, Buy{Sale: 1, Buyer: "dee", Quantity: 1}, Buy{Sale: 1, Buyer: "eve", Quantity: 1},
+		Release{Request: 2, By: ByShopper}, Close{Sale: 1},
+	} {
+		if err := p.Apply(Record{Offset: p.next, Product: "ring", Body: body}, new(Changes)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := p.sales[1]
+	if len(s.waitlist)+len(s.parked)+len(s.turns)+len(s.holds)+len(s.buyers)+len(p.requests)+len(p.paced)+len(p.unstarted) != 0 {
+		t.Errorf("%d wait, %d are parked, %d have turns, %d hold, %d buyers, %d requests, %d paced sales, %d unstarted holds",
+			len(s.waitlist), len(s.parked), len(s.turns), len(s.holds), len(s.buyers), len(p.requests), len(p.paced), len(p.unstarted))
+	}
+}
+
+// TestLineIsSorted: whatever the order of coming, a line is in the order of the
+// log, and turns in that of granting.
+func TestLineIsSorted(t *testing.T) {
+	t.Parallel()
+	var l line
+	var of turns
+	for _, offset := range []Offset{5, 1, 4, 2, 3} {
+		l.add(&Request{Offset: offset})
+		of.add(&Request{Offset: offset, Granted: 10 - offset/2})
+	}
+	l.remove(&Request{Offset: 9})
+	l.remove(&Request{Offset: 1})
+	l.remove(&Request{Offset: 4})
+	of.remove(&Request{Offset: 4, Granted: 9})
+	of.remove(&Request{Offset: 5, Granted: 8})
+	var in, turn []Offset
+	for _, r := range l {
+		in = append(in, r.Offset)
+	}
+	for _, r := range of {
+		turn = append(turn, r.Offset)
+	}
+	if want := []Offset{2, 3, 5}; !slices.Equal(in, want) {
+		t.Errorf("the line is %v, want %v", in, want)
+	}
+	if want := []Offset{4, 2, 3, 1}; !slices.Equal(turn, want) {
+		t.Errorf("the turns are %v, want %v", turn, want)
 	}
 }

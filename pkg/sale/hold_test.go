@@ -3,8 +3,6 @@ package sale_test
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -193,81 +191,6 @@ func TestStartsStayShort(t *testing.T) {
 	}
 }
 
-// TestRaces lets a confirmation race against the end of its hold, 100,000
-// times, within a few milliseconds of the end and with timestamps that go
-// back: one of the two wins, once, and it is the one that log time says.
-func TestRaces(t *testing.T) {
-	t.Parallel()
-	r := races{t: t, random: rand.New(rand.NewPCG(1, 2)), state: sale.New(), time: saletest.Epoch, wins: map[sale.State]int64{}}
-	settings := ring(1_000_000)
-	r.apply(r.time, sale.Schema{Version: 1})
-	r.apply(r.time, sale.Create{Rules: sale.FirstRules, Settings: settings, BuyerKey: "key-1"})
-	for i := range 100_000 {
-		r.run(i)
-	}
-	available := r.state.Snapshot().Sales[0].Available
-	if r.wins[sale.Confirmed] < 10_000 || r.wins[sale.Expired] < 10_000 {
-		t.Fatalf("the races were one-sided: %v", r.wins)
-	}
-	if r.wins[sale.Confirmed]+r.wins[sale.Expired] != 100_000 || available != settings.Quantity-r.wins[sale.Confirmed] {
-		t.Fatalf("%v leaves %d available", r.wins, available)
-	}
-}
-
-type races struct {
-	t       *testing.T
-	random  *rand.Rand
-	state   *sale.Partition
-	time    sale.Time // log time, as the races count it
-	changes sale.Changes
-	wins    map[sale.State]int64
-}
-
-// apply has no t.Helper in it, which would take most of the time.
-func (r *races) apply(at sale.Time, body sale.Body) {
-	r.changes.Reset()
-	r.time = max(r.time, at)
-	if err := r.state.Apply(sale.Record{Offset: r.state.Next(), Time: at, Product: "ring", Body: body}, &r.changes); err != nil {
-		r.t.Fatal(err)
-	}
-}
-
-func (r *races) run(i int) {
-	held := r.state.Next()
-	r.apply(r.time, sale.Buy{Sale: 1, Buyer: sale.Buyer(strconv.Itoa(i)), Quantity: 1})
-	r.apply(r.time, sale.Tick{Committed: held + 1})
-	end := r.time + 10_000
-	want, outcomes := sale.Expired, 0
-	confirm := r.random.IntN(4)
-	for turn := range 5 {
-		at := end - 2 + sale.Time(r.random.IntN(4)) // may go back
-		switch turn {
-		case confirm:
-			r.apply(at, sale.Confirm{Request: held, PaymentReference: "pay-1"})
-			if r.time < end {
-				want = sale.Confirmed
-			}
-		case 4:
-			r.apply(end, sale.Tick{})
-		default:
-			r.apply(at, sale.Tick{})
-		}
-		for _, d := range r.changes.Decisions {
-			if d.Kind != sale.OfRequest {
-				continue
-			}
-			outcomes++
-			r.wins[d.Request.State]++
-			if d.Request.Offset != held || d.Request.State != want {
-				r.t.Fatalf("race %d: request %d is %s; want %d %s", i, d.Request.Offset, d.Request.State, held, want)
-			}
-		}
-	}
-	if outcomes != 1 {
-		r.t.Fatalf("race %d has %d winners", i, outcomes)
-	}
-}
-
 func TestApplyTakesOnlyTheNext(t *testing.T) {
 	t.Parallel()
 	l := newLine(t)
@@ -316,5 +239,26 @@ func TestResetOfAnEarlierRun(t *testing.T) {
 	}
 	if got := later.Sales(); len(got) != 1 || got[0].Held != 2 {
 		t.Fatalf("the later run changed %+v", got)
+	}
+}
+
+// TestOnlyHoldsEnd: a request that is not held has no end, whatever runs from
+// the same start.
+func TestOnlyHoldsEnd(t *testing.T) {
+	t.Parallel()
+	l := newLaterLine(t)
+	l.sale(waiting(2))
+	confirmed := l.buy("ann", 1)
+	held := l.buy("bob", 1)
+	l.buy("cid", 1)
+	l.tick()
+	l.do(sale.Confirm{Request: confirmed, PaymentReference: "pay-1"})
+	snapshot := l.state.Snapshot()
+	sales := salesByID(snapshot)
+	for i := range snapshot.Requests {
+		r := &snapshot.Requests[i]
+		if end, ok := endOf(sales, snapshot.Starts, r); ok != (r.Offset == held) || ok && end != l.time+10_000 {
+			t.Errorf("request %d, %s, ends at %d, %t", r.Offset, r.State, end, ok)
+		}
 	}
 }

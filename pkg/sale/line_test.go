@@ -29,6 +29,23 @@ func ring(quantity int64) sale.Settings {
 	return sale.Settings{Quantity: quantity, HoldSeconds: 10, PerBuyerLimit: 2, MaxQuantityPerRequest: 2, Policy: sale.PolicyQueue}
 }
 
+// newLaterLine begins with the second schema.
+func newLaterLine(t testing.TB) *line {
+	t.Helper()
+	l := &line{t: t, state: sale.New(), time: saletest.Epoch, current: sale.None}
+	l.do(sale.Schema{Version: 2})
+	return l
+}
+
+// waiting is the settings of a sale with a waitlist, whose holds last 10 s and
+// at most 30 s.
+func waiting(quantity int64) sale.Settings {
+	return sale.Settings{
+		Quantity: quantity, HoldSeconds: 10, MaxHoldSeconds: 30, PerBuyerLimit: 3, MaxQuantityPerRequest: 3,
+		Policy: sale.PolicyWaitlist, WaitlistCapacity: 10,
+	}
+}
+
 // do appends a record and gives its offset.
 func (l *line) do(body sale.Body) sale.Offset {
 	l.t.Helper()
@@ -42,9 +59,15 @@ func (l *line) record(r sale.Record) sale.Offset {
 	return r.Offset
 }
 
+// sale makes a sale of the rules that the line's schema has.
 func (l *line) sale(s sale.Settings) sale.Offset {
 	l.t.Helper()
-	l.current = l.do(sale.Create{Rules: sale.FirstRules, Settings: s, BuyerKey: "key-1"})
+	return l.create(l.state.Schema(), s)
+}
+
+func (l *line) create(rules int, s sale.Settings) sale.Offset {
+	l.t.Helper()
+	l.current = l.do(sale.Create{Rules: rules, Settings: s, BuyerKey: "key-1"})
 	return l.current
 }
 
@@ -68,6 +91,7 @@ func (l *line) told() []string {
 	return lines
 }
 
-func (l *line) available() int64 {
-	return salesByID(l.state.Snapshot())[l.current].Available
-}
+func (l *line) available() int64 { return l.now().Available }
+
+// now is the current sale as it is.
+func (l *line) now() sale.Sale { return salesByID(l.state.Snapshot())[l.current] }

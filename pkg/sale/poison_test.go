@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -69,9 +70,12 @@ func hostile(t *rapid.T) []sale.Record {
 			Time:    sale.Time(anyTime.Draw(t, "time")),
 			Product: rapid.OneOf(rapid.Just(sale.Product("ring")), rapid.Map(anyText, func(s string) sale.Product { return sale.Product(s) })).Draw(t, "product"),
 		}
-		switch rapid.IntRange(0, 5).Draw(t, "type") {
+		switch rapid.IntRange(0, 11).Draw(t, "type") {
 		case 0:
-			r.Body = sale.Buy{Sale: offset, Buyer: sale.Buyer(text), Quantity: number, AcceptedAt: sale.Time(anyTime.Draw(t, "accepted"))}
+			r.Body = sale.Buy{
+				Sale: offset, Buyer: sale.Buyer(text), Quantity: number, AcceptedAt: sale.Time(anyTime.Draw(t, "accepted")),
+				Lease: rapid.OneOf(rapid.Just(""), anyText).Draw(t, "lease"),
+			}
 		case 1:
 			r.Body = sale.Confirm{Request: offset, PaymentReference: text}
 		case 2:
@@ -81,13 +85,64 @@ func hostile(t *rapid.T) []sale.Record {
 				Rules: int(number), BuyerKey: text, Actor: text, Reason: text,
 				Settings: sale.Settings{Quantity: number, HoldSeconds: number, PerBuyerLimit: number, MaxQuantityPerRequest: number, Policy: sale.Policy(text)},
 			}
+			if rapid.Bool().Draw(t, "later") {
+				r.Body = sale.Create{Rules: int(number), BuyerKey: "key-1", Later: true, Settings: hostileSettings(t, number, text)}
+			}
 		case 4:
 			r.Body = sale.Tick{Committed: offset}
 		case 5:
 			r.Body = sale.Schema{Version: min(int(number), sale.NewestSchema)}
+		case 6:
+			r.Body = sale.Extend{Request: offset, Seconds: number}
+		case 7:
+			r.Body = sale.Return{Request: offset}
+		case 8:
+			settings := hostileSettings(t, number, text)
+			r.Body = sale.Update{Sale: offset, Version: rapid.Int64Range(1, 3).Draw(t, "version"), Actor: text, Reason: text, Change: someOf(t, settings)}
+		case 9:
+			r.Body = sale.Pause{Sale: offset, Actor: text, Reason: text}
+		case 10:
+			r.Body = sale.Resume{Sale: offset, Actor: text, Reason: text}
+		case 11:
+			r.Body = sale.Close{Sale: offset, Actor: text, Reason: text}
 		}
 		return r
 	}), 0, 30).Draw(t, "hostile")
+}
+
+// hostileSettings are such as a sale could have but for a few.
+func hostileSettings(t *rapid.T, number int64, text string) sale.Settings {
+	mostly := func(name string, good int64) int64 {
+		return rapid.OneOf(rapid.Just(good), rapid.Just(number), rapid.SampledFrom([]int64{0, 1, sale.MaxQuantity, sale.MaxHoldSeconds, math.MaxInt64, math.MinInt64})).Draw(t, name)
+	}
+	at := func(name string) sale.Time {
+		return sale.Time(rapid.OneOf(rapid.Just(int64(0)), rapid.Int64(), rapid.Int64Range(int64(saletest.Epoch), int64(saletest.Epoch)+99_000)).Draw(t, name))
+	}
+	return sale.Settings{
+		Quantity: mostly("quantity", 3), HoldSeconds: mostly("hold", 1), MaxHoldSeconds: mostly("longest", 9), PerBuyerLimit: mostly("limit", 3),
+		MaxQuantityPerRequest: mostly("most", 3), WaitlistCapacity: mostly("capacity", 5), AdmitPerSecond: mostly("pace", 1), MaxActiveHolds: mostly("active", 1),
+		Policy:  rapid.SampledFrom([]sale.Policy{sale.PolicyWaitlist, sale.PolicyQueue, sale.Policy(text)}).Draw(t, "policy"),
+		OpensAt: at("opens"), ClosesAt: at("closes"), CheckoutURL: rapid.SampledFrom([]string{"", "https://shop.example", text}).Draw(t, "url"),
+	}
+}
+
+// someOf makes a change to some of the settings.
+func someOf(t *rapid.T, s sale.Settings) sale.Change {
+	chosen := rapid.IntRange(0, 1<<12-1).Draw(t, "chosen")
+	is := func(bit int) bool { return chosen>>bit&1 == 1 }
+	return sale.Change{
+		Quantity: where(is(0), s.Quantity), HoldSeconds: where(is(1), s.HoldSeconds), MaxHoldSeconds: where(is(2), s.MaxHoldSeconds),
+		PerBuyerLimit: where(is(3), s.PerBuyerLimit), MaxQuantityPerRequest: where(is(4), s.MaxQuantityPerRequest), Policy: where(is(5), s.Policy),
+		WaitlistCapacity: where(is(6), s.WaitlistCapacity), OpensAt: where(is(7), s.OpensAt), ClosesAt: where(is(8), s.ClosesAt),
+		AdmitPerSecond: where(is(9), s.AdmitPerSecond), MaxActiveHolds: where(is(10), s.MaxActiveHolds), CheckoutURL: where(is(11), s.CheckoutURL),
+	}
+}
+
+func where[T any](is bool, value T) *T {
+	if !is {
+		return nil
+	}
+	return &value
 }
 
 func checkHarmless(t *rapid.T, d sale.Decision) {
@@ -116,8 +171,18 @@ func checkHarmlessSale(t *rapid.T, s sale.Sale) {
 	checkTime(t, "created", s.CreatedAt)
 	checkText(t, string(s.Product), false)
 	checkText(t, s.BuyerKey, false)
-	if err := s.Validate(); err != nil {
-		t.Fatal(err)
+	if !validTerms(s.Settings, s.Rules) {
+		t.Fatalf("sale %d has the settings %+v", s.ID, s.Settings)
+	}
+	for _, at := range []sale.Time{s.OpensAt, s.ClosesAt, s.OpenedAt, s.ClosedAt, s.Pace.At} {
+		checkTime(t, "of a sale", at)
+	}
+	for _, pause := range s.Pauses {
+		checkTime(t, "pause", pause.From)
+		checkTime(t, "end of a pause", pause.To)
+	}
+	if s.Pace.Credit < 0 || s.Pace.Credit > 1000*sale.MaxPerSecond || s.Version < 1 {
+		t.Fatalf("sale %d has version %d and the pace %+v", s.ID, s.Version, s.Pace)
 	}
 	if s.Requests < s.SoldOut+s.Rejected || s.SoldOut < 0 || s.Rejected < 0 {
 		t.Fatalf("sale %d counts %d requests, %d sold out, %d rejected", s.ID, s.Requests, s.SoldOut, s.Rejected)
@@ -199,18 +264,35 @@ func TestLargestSale(t *testing.T) {
 func TestValidate(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*sale.Settings){
-		"quantity 0":              func(s *sale.Settings) { s.Quantity = 0 },
-		"quantity too large":      func(s *sale.Settings) { s.Quantity = sale.MaxQuantity + 1 },
-		"hold 0":                  func(s *sale.Settings) { s.HoldSeconds = 0 },
-		"hold too long":           func(s *sale.Settings) { s.HoldSeconds = sale.MaxHoldSeconds + 1 },
-		"limit 0":                 func(s *sale.Settings) { s.PerBuyerLimit = 0 },
-		"limit too large":         func(s *sale.Settings) { s.PerBuyerLimit = sale.MaxQuantity + 1 },
-		"per request 0":           func(s *sale.Settings) { s.MaxQuantityPerRequest = 0 },
-		"per request above limit": func(s *sale.Settings) { s.MaxQuantityPerRequest = s.PerBuyerLimit + 1 },
-		"no policy":               func(s *sale.Settings) { s.Policy = "" },
-		"unknown policy":          func(s *sale.Settings) { s.Policy = "lottery" },
+		"quantity 0":                 func(s *sale.Settings) { s.Quantity = 0 },
+		"quantity too large":         func(s *sale.Settings) { s.Quantity = sale.MaxQuantity + 1 },
+		"hold 0":                     func(s *sale.Settings) { s.HoldSeconds = 0 },
+		"hold too long":              func(s *sale.Settings) { s.HoldSeconds, s.MaxHoldSeconds = sale.MaxHoldSeconds+1, sale.MaxHoldSeconds+1 },
+		"hold above longest":         func(s *sale.Settings) { s.MaxHoldSeconds = s.HoldSeconds - 1 },
+		"longest hold too long":      func(s *sale.Settings) { s.MaxHoldSeconds = sale.MaxHoldSeconds + 1 },
+		"limit 0":                    func(s *sale.Settings) { s.PerBuyerLimit = 0 },
+		"limit too large":            func(s *sale.Settings) { s.PerBuyerLimit = sale.MaxQuantity + 1 },
+		"per request 0":              func(s *sale.Settings) { s.MaxQuantityPerRequest = 0 },
+		"per request above limit":    func(s *sale.Settings) { s.MaxQuantityPerRequest = s.PerBuyerLimit + 1 },
+		"no policy":                  func(s *sale.Settings) { s.Policy = "" },
+		"unknown policy":             func(s *sale.Settings) { s.Policy = "lottery" },
+		"waitlist below 0":           func(s *sale.Settings) { s.WaitlistCapacity = -1 },
+		"waitlist too long":          func(s *sale.Settings) { s.WaitlistCapacity = sale.MaxQuantity + 1 },
+		"pace below 0":               func(s *sale.Settings) { s.AdmitPerSecond = -1 },
+		"pace too high":              func(s *sale.Settings) { s.AdmitPerSecond = sale.MaxPerSecond + 1 },
+		"active holds below 0":       func(s *sale.Settings) { s.MaxActiveHolds = -1 },
+		"too many active holds":      func(s *sale.Settings) { s.MaxActiveHolds = sale.MaxQuantity + 1 },
+		"opening below 0":            func(s *sale.Settings) { s.OpensAt = -1 },
+		"opening after the year":     func(s *sale.Settings) { s.OpensAt = lastSecond },
+		"closing below 0":            func(s *sale.Settings) { s.ClosesAt = -1 },
+		"closing after the year":     func(s *sale.Settings) { s.ClosesAt = lastSecond },
+		"closing at the opening":     func(s *sale.Settings) { s.OpensAt, s.ClosesAt = 5000, 5000 },
+		"closing before the opening": func(s *sale.Settings) { s.OpensAt, s.ClosesAt = 5000, 4999 },
+		"a space in the URL":         func(s *sale.Settings) { s.CheckoutURL = "https://shop.example/a b" },
+		"URL too long":               func(s *sale.Settings) { s.CheckoutURL = "https://" + strings.Repeat("x", 2041) },
 	} {
-		s := ring(3)
+		s := waiting(3)
+		s.CheckoutURL = "https://" + strings.Repeat("x", 2040) // just short enough
 		if err := s.Validate(); err != nil {
 			t.Fatal(err)
 		}
@@ -218,9 +300,50 @@ func TestValidate(t *testing.T) {
 		if err := s.Validate(); !errors.Is(err, sale.ErrInvalidSettings) {
 			t.Errorf("%s: %v", name, err)
 		}
-		l := newLine(t)
+		l := newLaterLine(t)
 		l.sale(s)
 		l.wants("result invalid sale -1 request -1")
+	}
+}
+
+// TestValidateFirstRules: a sale of the first rules has no later setting.
+func TestValidateFirstRules(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*sale.Settings){
+		"quantity 0":              func(s *sale.Settings) { s.Quantity = 0 },
+		"hold 0":                  func(s *sale.Settings) { s.HoldSeconds = 0 },
+		"hold too long":           func(s *sale.Settings) { s.HoldSeconds = sale.MaxHoldSeconds + 1 },
+		"limit 0":                 func(s *sale.Settings) { s.PerBuyerLimit = 0 },
+		"per request above limit": func(s *sale.Settings) { s.MaxQuantityPerRequest = s.PerBuyerLimit + 1 },
+		"waitlist":                func(s *sale.Settings) { s.Policy = sale.PolicyWaitlist },
+		"no policy":               func(s *sale.Settings) { s.Policy = "" },
+		"longest hold":            func(s *sale.Settings) { s.MaxHoldSeconds = 60 },
+		"capacity":                func(s *sale.Settings) { s.WaitlistCapacity = 1 },
+		"opening":                 func(s *sale.Settings) { s.OpensAt = 1 },
+		"closing":                 func(s *sale.Settings) { s.ClosesAt = 1 << 41 },
+		"pace":                    func(s *sale.Settings) { s.AdmitPerSecond = 1 },
+		"active holds":            func(s *sale.Settings) { s.MaxActiveHolds = 1 },
+		"URL":                     func(s *sale.Settings) { s.CheckoutURL = "https://shop.example" },
+	} {
+		s := ring(3)
+		for _, l := range []*line{newLine(t), newLaterLine(t)} {
+			l.create(sale.FirstRules, s)
+			l.wants("result  sale 1 request -1")
+		}
+		change(&s)
+		for _, l := range []*line{newLine(t), newLaterLine(t)} {
+			l.create(sale.FirstRules, s)
+			if got := l.told(); !slices.Equal(got, []string{"result invalid sale -1 request -1"}) {
+				t.Errorf("%s: %v", name, got)
+			}
+		}
+	}
+	for rules, want := range map[int]string{-1: "invalid", 0: "invalid", 3: "invalid", 2: ""} {
+		l := newLaterLine(t)
+		l.create(rules, waiting(1))
+		if got := string(l.decisions[0].Result.Code); got != want {
+			t.Errorf("rules %d: %q", rules, got)
+		}
 	}
 }
 

@@ -58,81 +58,6 @@ func encoded(t rapid.TB, decisions []sale.Decision) string {
 	return string(bytes)
 }
 
-func TestDecisionsAreThoseOfTheReference(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		p, m := sale.New(), new(reference)
-		malformed := int64(0)
-		for _, r := range saletest.Log(t) {
-			want := m.decide(r)
-			var got []string
-			for _, d := range apply(t, p, r) {
-				got = append(got, told(d))
-				if d.Request.Reason == sale.ReasonMalformed {
-					malformed++
-				}
-			}
-			if p.Malformed() != malformed {
-				t.Fatalf("record %d: %d malformed records are counted, not %d", r.Offset, p.Malformed(), malformed)
-			}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Fatalf("record %d %#v (-reference +core):\n%s", r.Offset, r, diff)
-			}
-			checkEnds(t, p, m)
-		}
-	})
-}
-
-// checkEnds compares the end of every hold, as a board computes it from rows
-// and starts, and the next thing due with the reference.
-func checkEnds(t *rapid.T, p *sale.Partition, m *reference) {
-	t.Helper()
-	snapshot := p.Snapshot()
-	sales := salesByID(snapshot)
-	first, oldest := int64(-1), sale.None
-	for i := range snapshot.Requests {
-		r := &snapshot.Requests[i]
-		want, held := m.endOf(r.Offset)
-		if held != (r.State == sale.Held) {
-			t.Fatalf("request %d is %s", r.Offset, r.State)
-		}
-		if !held {
-			continue
-		}
-		end, begun := endOf(sales, snapshot.Starts, r)
-		switch {
-		case begun && int64(end) != want:
-			t.Fatalf("request %d: the hold ends at %d, not %d", r.Offset, end, want)
-		case begun && (first < 0 || int64(end) < first):
-			first = int64(end)
-		case !begun && want < 1<<62:
-			t.Fatalf("request %d: the hold has begun and ends at %d", r.Offset, want)
-		case !begun && oldest == sale.None:
-			oldest = r.HeldSince
-		}
-	}
-	if due, ok := p.Due(); ok != (first >= 0) || ok && int64(due) != first {
-		t.Fatalf("due at %d, %t, want %d", due, ok, first)
-	}
-	if unstarted, ok := p.OldestUnstarted(); ok != (oldest != sale.None) || ok && unstarted != oldest {
-		t.Fatalf("oldest unstarted %d, %t, want %d", unstarted, ok, oldest)
-	}
-}
-
-func salesByID(snapshot sale.Snapshot) map[sale.Offset]sale.Sale {
-	sales := make(map[sale.Offset]sale.Sale, len(snapshot.Sales))
-	for _, s := range snapshot.Sales {
-		sales[s.ID] = s
-	}
-	return sales
-}
-
-// endOf computes the end of a hold as a board does.
-func endOf(sales map[sale.Offset]sale.Sale, starts sale.Starts, r *sale.Request) (sale.Time, bool) {
-	of := sales[r.Sale]
-	return of.EndOf(r, starts)
-}
-
 // TestUnitsAddUp keeps rows from the decisions alone, as a ledger does, and
 // counts.
 func TestUnitsAddUp(t *testing.T) {
@@ -156,9 +81,11 @@ func TestUnitsAddUp(t *testing.T) {
 				if !d.Default {
 					rows[d.Request.Offset] = d.Request
 				}
-				if d.Request.Offset == r.Offset && d.Request.Sale != sale.None {
+				if d.Request.Sale != sale.None {
 					n := named[d.Request.Sale]
-					n[0]++
+					if d.Request.Offset == r.Offset {
+						n[0]++
+					}
 					if d.Request.State == sale.SoldOut {
 						n[1]++
 					}
@@ -194,27 +121,25 @@ func TestUnitsAddUp(t *testing.T) {
 func checkUnits(t *rapid.T, snapshot sale.Snapshot, rows map[sale.Offset]sale.Request) {
 	t.Helper()
 	for _, s := range snapshot.Sales {
-		var held, confirmed int64
+		units, requests := map[sale.State]int64{}, map[sale.State]int64{}
 		for _, r := range rows {
-			if r.Sale != s.ID {
-				continue
-			}
-			if r.State == sale.Held {
-				held += r.Quantity
-			}
-			if r.State == sale.Confirmed {
-				confirmed += r.Quantity
+			if r.Sale == s.ID {
+				units[r.State] += r.Quantity
+				requests[r.State]++
 			}
 		}
-		if s.Available < 0 || s.Reserved != 0 || s.Held != held || s.Confirmed != confirmed || s.Available+held+confirmed != s.Quantity {
-			t.Fatalf("sale %d of %d: %d available, %d held, %d confirmed; its rows have %d held, %d confirmed",
-				s.ID, s.Quantity, s.Available, s.Held, s.Confirmed, held, confirmed)
+		want := [5]int64{units[sale.Reserved], units[sale.Held], units[sale.Confirmed], requests[sale.Waitlisted], requests[sale.Queued]}
+		if got := [5]int64{s.Reserved, s.Held, s.Confirmed, s.Waitlisted, s.Parked}; got != want {
+			t.Fatalf("sale %d counts %v reserved, held, confirmed, waitlisted and parked; its rows have %v", s.ID, got, want)
+		}
+		if s.Available < 0 || s.Available+want[0]+want[1]+want[2] != s.Quantity {
+			t.Fatalf("sale %d of %d: %d available, %d reserved, %d held, %d confirmed", s.ID, s.Quantity, s.Available, s.Reserved, s.Held, s.Confirmed)
 		}
 		if !s.Balanced() {
 			t.Fatalf("sale %d is not balanced", s.ID)
 		}
-		if s.SoldOutForGood() != (confirmed == s.Quantity) {
-			t.Fatalf("sale %d: sold out for good is %t with %d of %d confirmed", s.ID, s.SoldOutForGood(), confirmed, s.Quantity)
+		if s.SoldOutForGood() != (s.Confirmed == s.Quantity) {
+			t.Fatalf("sale %d: sold out for good is %t with %d of %d confirmed", s.ID, s.SoldOutForGood(), s.Confirmed, s.Quantity)
 		}
 	}
 }
@@ -224,13 +149,17 @@ func checkUnits(t *rapid.T, snapshot sale.Snapshot, rows map[sale.Offset]sale.Re
 // named by cause and index, without gaps.
 func TestOneOutcome(t *testing.T) {
 	t.Parallel()
-	next := map[sale.State][]sale.State{ // of the rules so far, from the design's graph
-		sale.Queued: {sale.Held, sale.SoldOut, sale.Rejected},
-		sale.Held:   {sale.Confirmed, sale.Expired, sale.Released},
+	next := map[sale.State][]sale.State{ // the design's graph
+		sale.Queued:     {sale.Held, sale.Reserved, sale.Waitlisted, sale.SoldOut, sale.Rejected, sale.Released},
+		sale.Waitlisted: {sale.Held, sale.Reserved, sale.Released, sale.SoldOut},
+		sale.Reserved:   {sale.Held, sale.Released},
+		sale.Held:       {sale.Confirmed, sale.Expired, sale.Released},
+		sale.Confirmed:  {sale.Returned},
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		p := sale.New()
 		states := map[sale.Offset]sale.State{}
+		lasts := map[sale.Offset]sale.Time{}
 		for _, r := range saletest.Log(t) {
 			requests, results := 0, 0
 			for i, d := range apply(t, p, r) {
@@ -247,13 +176,16 @@ func TestOneOutcome(t *testing.T) {
 						}
 						requests++
 					}
-					if !slices.Contains(next[from], d.Request.State) {
+					extended := from == sale.Held && d.Request.State == sale.Held && d.Request.HoldFor > lasts[d.Request.Offset]
+					kept := !known && d.Request.State == sale.Queued // by a pause
+					if !slices.Contains(next[from], d.Request.State) && !extended && !kept {
 						t.Fatalf("record %d: request %d went from %s to %s", r.Offset, d.Request.Offset, from, d.Request.State)
 					}
 					if d.Request.Cause != r.Offset || d.Request.DecidedAt != p.Now() {
 						t.Fatalf("record %d: request %d names %d at %d as its cause", r.Offset, d.Request.Offset, d.Request.Cause, d.Request.DecidedAt)
 					}
 					states[d.Request.Offset] = d.Request.State
+					lasts[d.Request.Offset] = d.Request.HoldFor
 				case sale.OfCommand:
 					results++
 					if d.Result.Command != r.Offset || d.Result.Product != r.Product || d.Result.Time != p.Now() {
@@ -289,53 +221,6 @@ func TestOneOutcome(t *testing.T) {
 	})
 }
 
-// TestNobodyIsPassedOver looks at the decisions alone: who got units had asked
-// for no more than was left, and who was told sold_out had asked for more, so
-// that no one who came later was preferred to one who was eligible.
-func TestNobodyIsPassedOver(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		p := sale.New()
-		rows := map[sale.Offset]sale.Request{}
-		for _, r := range saletest.Log(t) {
-			decisions := apply(t, p, r)
-			b, isBuy := r.Body.(sale.Buy)
-			for _, d := range decisions {
-				if isBuy && d.Kind == sale.OfRequest && d.Request.Offset == r.Offset && d.Request.Sale != sale.None {
-					var taken, has int64
-					live := sale.None
-					for _, row := range rows {
-						if row.Sale != d.Request.Sale || row.State != sale.Held && row.State != sale.Confirmed {
-							continue
-						}
-						taken += row.Quantity
-						if row.Buyer == b.Buyer {
-							has += row.Quantity
-							if row.State == sale.Held {
-								live = row.Offset
-							}
-						}
-					}
-					s := salesByID(p.Snapshot())[d.Request.Sale]
-					eligible := live == sale.None && b.Quantity >= 1 && b.Quantity <= s.MaxQuantityPerRequest && has+b.Quantity <= s.PerBuyerLimit
-					fits := eligible && b.Quantity <= s.Quantity-taken
-					switch {
-					case fits != (d.Request.State == sale.Held):
-						t.Fatalf("request %d for %d of %d left is %s", r.Offset, b.Quantity, s.Quantity-taken, d.Request.State)
-					case eligible && !fits && d.Request.State != sale.SoldOut:
-						t.Fatalf("request %d is eligible, and %s", r.Offset, d.Request.State)
-					case d.Request.State != sale.Held && d.Request.Reason == "":
-						t.Fatalf("request %d is %s and not told why", r.Offset, d.Request.State)
-					}
-				}
-				if d.Kind == sale.OfRequest && !d.Default {
-					rows[d.Request.Offset] = d.Request
-				}
-			}
-		}
-	})
-}
-
 // TestLogsAreWorthwhile counts what the random logs make happen, so that the
 // properties above are not true of nothing. It draws 100 logs in any run.
 func TestLogsAreWorthwhile(t *testing.T) {
@@ -344,27 +229,98 @@ func TestLogsAreWorthwhile(t *testing.T) {
 	seen := map[string]int{}
 	for seed := range 100 {
 		p := sale.New()
+		rows := map[sale.Offset]sale.Request{}
 		for _, r := range logs.Example(seed) {
+			before := p.Snapshot()
 			for _, d := range apply(t, p, r) {
 				switch d.Kind {
 				case sale.OfRequest:
 					seen[string(d.Request.State)+" "+string(d.Request.Reason)]++
+					noteworthy(seen, rows, d)
+					rows[d.Request.Offset] = d.Request
 				case sale.OfCommand:
 					seen["result "+string(d.Result.Code)]++
 				case sale.OfStart:
 					seen["start"]++
 				}
 			}
+			noteworthySales(seen, r, before, p.Snapshot())
 		}
 	}
 	for _, what := range []string{
 		"held ", "confirmed ", "expired ", "released by_shopper", "released by_merchant", "sold_out sold_out",
+		"reserved ", "waitlisted ", "queued ", "returned ", "sold_out closed", "extended", "served by waitlist", "window", "decided after a pause",
 		"rejected duplicate", "rejected buyer_limit", "rejected invalid_quantity", "rejected unknown_sale", "rejected malformed",
+		"rejected not_open", "rejected closed", "parked rejected closed", "passed", "kept",
 		"result ", "result not_held", "result hold_expired", "result other_payment", "result already_open", "result invalid", "start",
+		"result hold_limit", "result not_confirmed", "result unknown_sale", "result stale_version", "result quantity_in_use",
+		"result sale_closed", "result not_open", "opened by itself", "closed by itself", "second sale", "updated", "schema raised",
+		"first rules under the second schema", "earlier sale",
 	} {
 		if seen[what] < 5 {
 			t.Errorf("%q happened %d times", what, seen[what])
 		}
 	}
 	t.Log(seen)
+}
+
+// noteworthy counts what a decision about a request shows beyond its outcome.
+func noteworthy(seen map[string]int, rows map[sale.Offset]sale.Request, d sale.Decision) {
+	was, is := rows[d.Request.Offset], d.Request.State
+	if is != was.State && (is == sale.Held || is == sale.Reserved) && was.State != sale.Reserved {
+		for _, r := range rows {
+			if r.Sale == d.Request.Sale && r.State == sale.Waitlisted && r.Offset < d.Request.Offset {
+				seen["passed"]++
+				break
+			}
+		}
+	}
+	switch {
+	case was.State == sale.Held && is == sale.Held:
+		seen["extended"]++
+	case was.State == sale.Waitlisted && (is == sale.Held || is == sale.Reserved):
+		seen["served by waitlist"]++
+	case was.State == sale.Reserved && is == sale.Held:
+		seen["window"]++
+	case was.State == sale.Queued && d.Request.Reason == sale.ReasonClosed:
+		seen["parked rejected closed"]++
+	case was.State == sale.Queued && is != sale.Released:
+		seen["decided after a pause"]++
+	}
+}
+
+// noteworthySales counts what a record did to sales.
+func noteworthySales(seen map[string]int, r sale.Record, before, after sale.Snapshot) {
+	_, isClose := r.Body.(sale.Close)
+	was, products := salesByID(before), map[sale.Product]int{}
+	waiting := map[sale.Offset]bool{}
+	for _, q := range after.Requests {
+		waiting[q.Sale] = waiting[q.Sale] || q.State == sale.Waitlisted
+	}
+	if before.Schema == sale.FirstSchema && after.Schema > before.Schema && len(before.Sales) > 0 {
+		seen["schema raised"]++
+	}
+	for _, s := range after.Sales {
+		products[s.Product]++
+		old := was[s.ID]
+		switch {
+		case old.ID != s.ID && products[s.Product] > 1:
+			seen["second sale"]++
+		case old.ID != s.ID:
+		case old.Stage == sale.StageScheduled && s.Stage == sale.StageOpen:
+			seen["opened by itself"]++
+		case old.Stage != sale.StageClosed && s.Stage == sale.StageClosed && !isClose:
+			seen["closed by itself"]++
+		case old.Version != s.Version:
+			seen["updated"]++
+		case old.Stage == sale.StageClosed && (old.Held != s.Held || old.Confirmed != s.Confirmed):
+			seen["earlier sale"]++
+		}
+		if s.Rules == sale.FirstRules && s.Revision == r.Offset && after.Schema > sale.FirstSchema {
+			seen["first rules under the second schema"]++
+		}
+		if s.Stage == sale.StageOpen && s.Available > 0 && waiting[s.ID] {
+			seen["kept"]++
+		}
+	}
 }

@@ -2,7 +2,7 @@ package sale_test
 
 import (
 	"fmt"
-	"math"
+	"slices"
 
 	"github.com/anteroomhq/anteroom/pkg/sale"
 )
@@ -10,17 +10,31 @@ import (
 // reference decides a log as the design's words say it, and in no other way:
 // it keeps a plain list of what was asked for and looks through all of it for
 // every question, so that it shares neither structure nor shortcuts with the
-// core. It knows nothing of schemas that are too new.
+// core. Units are counted, never kept; a hold's time is counted down. It knows
+// nothing of schemas that are too new.
 type reference struct {
 	now      int64
-	open     bool // a schema record was seen
+	schema   int
 	sales    []*referenceSale
 	requests []*referenceRequest
+	own      int64    // offset of the record in hand
+	told     []string // what it caused, one line a decision
 }
 
 type referenceSale struct {
-	id, quantity, hold, limit, most int64
-	product                         string
+	id             int64
+	product, key   string
+	rules          int
+	terms          sale.Settings
+	stage          string
+	version        int64
+	created        int64
+	opened, closed int64
+	bucketAt       int64 // when the bucket of windows was last taken from
+	bucket         int64 // what it held then, in thousandths of a window
+	defaults       []sale.Default
+
+	asked, soldOut, rejected int64
 }
 
 type referenceRequest struct {
@@ -30,260 +44,299 @@ type referenceRequest struct {
 	buyer    string
 	quantity int64
 	state    string
+	granted  int64
+	since    int64
+	lasts    int64 // how long the hold is, in all
 	begun    bool
-	end      int64 // once begun
+	left     int64 // what the hold still has, once begun
 	payment  string
 	first    *referenceRequest // for a duplicate
 }
 
 // decide gives what the record causes, one line a decision.
 func (m *reference) decide(r sale.Record) []string {
-	if int64(r.Time) > m.now {
-		m.now = int64(r.Time)
-	}
-	lines := m.expire()
-	if _, isSchema := r.Body.(sale.Schema); !m.understands(r) || !m.open && !isSchema {
-		return append(lines, fmt.Sprintf("request %d rejected malformed", r.Offset))
+	m.own, m.told = int64(r.Offset), nil
+	const yearEnd, week = 253_402_300_799_999, 7 * 24 * 3600 * 1000
+	m.pass(max(m.now, min(int64(r.Time), yearEnd-week)))
+
+	product := string(r.Product)
+	if _, isSchema := r.Body.(sale.Schema); !m.understands(r) || m.schema == 0 && !isSchema {
+		m.tell("request %d rejected malformed", m.own)
+		return m.told
 	}
 	switch body := r.Body.(type) {
 	case sale.Schema:
-		m.open = true
-		return lines
+		m.schema = max(m.schema, body.Version)
 	case sale.Create:
-		return append(lines, m.create(int64(r.Offset), string(r.Product), body))
+		m.create(product, body)
 	case sale.Buy:
-		return append(lines, m.buy(int64(r.Offset), string(r.Product), body))
+		m.buy(product, body)
 	case sale.Confirm:
-		return append(lines, m.confirm(string(r.Product), int64(body.Request), body.PaymentReference)...)
+		m.confirm(product, int64(body.Request), body.PaymentReference)
 	case sale.Release:
-		return append(lines, m.release(string(r.Product), int64(body.Request), string(body.By))...)
+		m.release(product, int64(body.Request), string(body.By))
+	case sale.Extend:
+		m.extend(product, int64(body.Request), body.Seconds)
+	case sale.Return:
+		m.giveBack(product, int64(body.Request))
+	case sale.Update:
+		m.update(product, body)
+	case sale.Pause:
+		m.steer(product, int64(body.Sale), "paused")
+	case sale.Resume:
+		m.steer(product, int64(body.Sale), "open")
+	case sale.Close:
+		m.steer(product, int64(body.Sale), "closed")
 	case sale.Tick:
-		return append(lines, m.tick(int64(body.Committed))...)
+		m.start(int64(body.Committed))
+		m.openWindows()
+	default:
+		panic("an unknown body was understood")
 	}
-	panic("an unknown body was understood")
+	return m.told
 }
 
-// expire ends, one after the other, the hold that ends first, and of several
-// the one whose request came first.
-func (m *reference) expire() []string {
-	var lines []string
+func (m *reference) tell(format string, args ...any) {
+	m.told = append(m.told, fmt.Sprintf(format, args...))
+}
+
+// happening is something that happens by itself.
+type happening struct {
+	at, kind, offset int64
+	do               func()
+}
+
+// pass lets time pass: whatever falls due happens one after the other, the
+// earliest first; at the same time holds end first, then sales open, then
+// sales close; and then by offset. It happens at the new time. No hold of a
+// sale that was paused all the while has lost any of its time.
+func (m *reference) pass(to int64) {
+	from := m.now
+	m.now = to
+	stood := map[*referenceSale]bool{}
+	for _, s := range m.sales {
+		stood[s] = s.stage == "paused"
+	}
 	for {
-		var next *referenceRequest
-		for _, q := range m.requests {
-			if q.state == "held" && q.begun && q.end <= m.now && (next == nil || q.end < next.end) {
-				next = q
-			}
+		next, ok := m.next(from, to, stood)
+		if !ok {
+			break
 		}
-		if next == nil {
-			return lines
+		next.do()
+	}
+	for _, q := range m.requests {
+		if q.state == "held" && q.begun && !stood[q.of] {
+			q.left -= to - from
 		}
-		next.state = "expired"
-		lines = append(lines, fmt.Sprintf("request %d expired", next.at))
 	}
 }
 
-func (m *reference) create(at int64, product string, c sale.Create) string {
-	s := c.Settings
-	valid := c.Rules == 1 && s.Policy == "queue" &&
-		s.Quantity >= 1 && s.Quantity <= 1_000_000_000 &&
-		s.HoldSeconds >= 1 && s.HoldSeconds <= 604_800 &&
-		s.PerBuyerLimit >= 1 && s.PerBuyerLimit <= 1_000_000_000 &&
-		s.MaxQuantityPerRequest >= 1 && s.MaxQuantityPerRequest <= s.PerBuyerLimit
-	if !valid {
-		return "result invalid sale -1 request -1"
+// next gives the first thing that falls due until a time.
+func (m *reference) next(from, to int64, stood map[*referenceSale]bool) (happening, bool) {
+	var events []happening
+	for _, q := range m.requests {
+		if q.state == "held" && q.begun && !stood[q.of] {
+			events = append(events, happening{from + q.left, 0, q.at, func() { m.end(q, "expired", "") }})
+		}
 	}
-	if open := m.saleOf(product); open != nil {
-		return fmt.Sprintf("result already_open sale %d request -1", open.id)
+	for _, s := range m.sales {
+		if s.stage == "scheduled" {
+			events = append(events, happening{int64(s.terms.OpensAt), 1, s.id, func() { m.open(s) }})
+		}
+		if s.stage != "closed" && s.terms.ClosesAt != 0 {
+			events = append(events, happening{int64(s.terms.ClosesAt), 2, s.id, func() { m.close(s) }})
+		}
 	}
-	m.sales = append(m.sales, &referenceSale{
-		id: at, quantity: s.Quantity, hold: s.HoldSeconds * 1000, limit: s.PerBuyerLimit, most: s.MaxQuantityPerRequest, product: product,
-	})
-	return fmt.Sprintf("result  sale %d request -1", at)
+	var first happening
+	found := false
+	for _, e := range events {
+		if e.at > to {
+			continue
+		}
+		earlier := e.at < first.at || e.at == first.at && (e.kind < first.kind || e.kind == first.kind && e.offset < first.offset)
+		if !found || earlier {
+			first, found = e, true
+		}
+	}
+	return first, found
 }
 
-func (m *reference) buy(at int64, product string, b sale.Buy) string {
+// due gives when the next thing happens by itself, a window among them, but
+// not before now.
+func (m *reference) due() (int64, bool) {
+	const never = 1 << 62
+	next := int64(never)
+	paused := map[*referenceSale]bool{}
+	for _, s := range m.sales {
+		paused[s] = s.stage == "paused"
+		if at, ok := m.nextWindow(s); ok {
+			next = min(next, at)
+		}
+	}
+	if e, ok := m.next(m.now, never-1, paused); ok {
+		next = min(next, e.at)
+	}
+	return max(next, m.now), next != never
+}
+
+// count adds up what a sale's requests in some states have.
+func (m *reference) count(s *referenceSale, states ...string) (units, requests int64) {
+	for _, q := range m.requests {
+		if q.of == s && slices.Contains(states, q.state) {
+			units += q.quantity
+			requests++
+		}
+	}
+	return units, requests
+}
+
+func (m *reference) free(s *referenceSale) int64 {
+	taken, _ := m.count(s, "held", "reserved", "confirmed")
+	return s.terms.Quantity - taken
+}
+
+// hope is how many units a sale has that nobody has paid for.
+func (m *reference) hope(s *referenceSale) int64 {
+	sold, _ := m.count(s, "confirmed")
+	return s.terms.Quantity - sold
+}
+
+// in gives a sale's requests in a state, in the order of the log.
+func (m *reference) in(s *referenceSale, state string) []*referenceRequest {
+	var found []*referenceRequest
+	for _, q := range m.requests {
+		if q.of == s && q.state == state {
+			found = append(found, q)
+		}
+	}
+	return found
+}
+
+// serve gives free units to those who wait, one after the other. Somebody who
+// waits for more than is free keeps those behind waiting as long as there is
+// hope for as much.
+func (m *reference) serve(s *referenceSale) {
+	if s.stage != "open" {
+		return
+	}
+	for _, q := range m.in(s, "waitlisted") {
+		if q.quantity <= m.free(s) {
+			m.give(q)
+		} else if m.free(s) > 0 && q.quantity <= m.hope(s) {
+			return
+		}
+	}
+}
+
+// allot decides a request that may have what it asks for.
+func (m *reference) allot(q *referenceRequest) {
+	s := q.of
+	kept := false
+	for _, other := range m.in(s, "waitlisted") {
+		kept = kept || other.quantity <= m.hope(s)
+	}
+	_, waiting := m.count(s, "waitlisted")
+	switch {
+	case q.quantity <= m.free(s) && !kept:
+		m.give(q)
+	case s.terms.Policy == "waitlist" && q.quantity <= m.hope(s) && waiting < s.terms.WaitlistCapacity:
+		q.state = "waitlisted"
+		m.tell("request %d waitlisted", q.at)
+	default:
+		q.state = "sold_out"
+		s.soldOut++
+		m.tell("request %d sold_out", q.at)
+	}
+}
+
+// give sets units aside: with a hold, or with a turn where windows open at a
+// pace or others still have theirs before them.
+func (m *reference) give(q *referenceRequest) {
+	if _, before := m.count(q.of, "reserved"); q.of.terms.AdmitPerSecond > 0 || q.of.terms.MaxActiveHolds > 0 || before > 0 {
+		q.state, q.granted = "reserved", m.own
+		m.tell("request %d reserved", q.at)
+		return
+	}
+	m.hold(q)
+}
+
+func (m *reference) hold(q *referenceRequest) {
+	q.state, q.since = "held", m.own
+	q.lasts = q.of.terms.HoldSeconds * 1000
+	q.left = q.lasts
+	m.tell("request %d held", q.at)
+}
+
+// end takes everything from a request; what that frees goes on at once.
+func (m *reference) end(q *referenceRequest, state, reason string) {
+	q.state = state
+	if reason != "" {
+		reason = " " + reason
+	}
+	m.tell("request %d %s%s", q.at, state, reason)
+	m.serve(q.of)
+}
+
+func (m *reference) buy(product string, b sale.Buy) {
+	at := m.own
 	s := m.saleOf(product)
 	if s == nil || s.id != int64(b.Sale) {
-		return fmt.Sprintf("request %d rejected unknown_sale", at)
+		m.tell("request %d rejected unknown_sale", at)
+		return
 	}
-	q := &referenceRequest{at: at, of: s, product: product, buyer: string(b.Buyer), quantity: b.Quantity}
+	s.asked++
+	q := &referenceRequest{at: at, of: s, product: product, buyer: string(b.Buyer), quantity: b.Quantity, since: -1}
 	defer func() { m.requests = append(m.requests, q) }()
 
-	free, has := s.quantity, int64(0)
+	reject := func(why string) {
+		s.rejected++
+		q.state = "rejected"
+		m.tell("request %d rejected %s", at, why)
+	}
 	var live *referenceRequest
 	for _, other := range m.requests {
-		if other.of != s || other.state != "held" && other.state != "confirmed" {
-			continue
-		}
-		free -= other.quantity
-		if other.buyer == q.buyer {
-			has += other.quantity
-			if other.state == "held" {
-				live = other
-			}
+		if other.of == s && other.buyer == q.buyer && slices.Contains([]string{"queued", "held", "reserved", "waitlisted"}, other.state) {
+			live = other
 		}
 	}
 	switch {
-	case q.quantity < 1 || q.quantity > s.most:
-		q.state = "rejected"
-		return fmt.Sprintf("request %d rejected invalid_quantity", at)
+	case s.stage == "scheduled":
+		reject("not_open")
+	case s.stage == "closed":
+		reject("closed")
+	case q.quantity < 1 || q.quantity > s.terms.MaxQuantityPerRequest:
+		reject("invalid_quantity")
 	case live != nil:
-		q.state, q.first = "rejected", live
-		return fmt.Sprintf("request %d rejected duplicate of %d", at, live.at)
-	case has+q.quantity > s.limit:
-		q.state = "rejected"
-		return fmt.Sprintf("request %d rejected buyer_limit", at)
-	case q.quantity > free:
-		q.state = "sold_out"
-		return fmt.Sprintf("request %d sold_out", at)
+		q.first = live
+		reject(fmt.Sprintf("duplicate of %d", live.at))
+	case m.bought(s, q.buyer)+q.quantity > s.terms.PerBuyerLimit:
+		reject("buyer_limit")
+	case s.stage == "paused":
+		q.state = "queued"
+		m.tell("request %d queued", at)
+	default:
+		m.allot(q)
 	}
-	q.state = "held"
-	return fmt.Sprintf("request %d held", at)
 }
 
-func (m *reference) confirm(product string, request int64, payment string) []string {
-	q := m.find(product, &request)
-	switch {
-	case q == nil || q.state == "released" || q.state == "rejected" || q.state == "sold_out":
-		return []string{m.refusal("not_held", q, request)}
-	case q.state == "expired":
-		return []string{m.refusal("hold_expired", q, request)}
-	case q.state == "confirmed" && q.payment != payment:
-		return []string{m.refusal("other_payment", q, request)}
-	case q.state == "confirmed":
-		return []string{m.refusal("", q, request)}
-	}
-	q.state, q.payment = "confirmed", payment
-	return []string{fmt.Sprintf("request %d confirmed", q.at), m.refusal("", q, request)}
-}
-
-func (m *reference) release(product string, request int64, by string) []string {
-	q := m.find(product, &request)
-	switch {
-	case q == nil || q.state == "rejected" || q.state == "sold_out" || q.state == "confirmed":
-		return []string{m.refusal("not_held", q, request)}
-	case q.state == "expired":
-		return []string{m.refusal("hold_expired", q, request)}
-	case q.state == "released":
-		return []string{m.refusal("", q, request)}
-	}
-	q.state = "released"
-	return []string{fmt.Sprintf("request %d released by_%s", q.at, by), fmt.Sprintf("result  sale %d request %d", q.of.id, request)}
-}
-
-// refusal names the sale only where the request has a unit.
-func (m *reference) refusal(code string, q *referenceRequest, request int64) string {
-	of := int64(-1)
-	if q != nil && (q.state == "held" || q.state == "confirmed") {
-		of = q.of.id
-	}
-	return fmt.Sprintf("result %s sale %d request %d", code, of, request)
-}
-
-func (m *reference) tick(below int64) []string {
-	begun := 0
+// bought counts a buyer's units that are paid for.
+func (m *reference) bought(s *referenceSale, buyer string) int64 {
+	units := int64(0)
 	for _, q := range m.requests {
-		if q.state == "held" && !q.begun && q.at < below {
-			q.begun, q.end = true, m.now+q.of.hold
-			begun++
+		if q.of == s && q.buyer == buyer && q.state == "confirmed" {
+			units += q.quantity
 		}
 	}
-	if begun == 0 {
-		return nil
-	}
-	return []string{fmt.Sprintf("start below %d at %d", below, m.now)}
+	return units
 }
 
-// find gives the request that a command is about, and makes of a duplicate's
-// name the first one's. Another product's request has no hold here; of one
-// that is over, the core remembers how it ended but not whose it was.
-func (m *reference) find(product string, request *int64) *referenceRequest {
-	for _, q := range m.requests {
-		if q.at != *request {
-			continue
-		}
-		if q.first != nil {
-			q, *request = q.first, q.first.at
-		}
-		if q.product == product || q.state == "expired" || q.state == "released" {
-			return q
-		}
-	}
-	return nil
-}
-
-// saleOf gives the product's open sale.
+// saleOf gives the product's latest sale.
 func (m *reference) saleOf(product string) *referenceSale {
+	var latest *referenceSale
 	for _, s := range m.sales {
 		if s.product == product {
-			return s
+			latest = s
 		}
 	}
-	return nil
-}
-
-// understands reports whether the record is well formed.
-func (m *reference) understands(r sale.Record) bool {
-	visible := func(s string) bool {
-		for _, c := range s {
-			if c < 0x21 || c > 0x7e {
-				return false
-			}
-		}
-		return len(s) >= 1 && len(s) <= 128
-	}
-	product := len(r.Product) >= 1 && len(r.Product) <= 64
-	for i, c := range string(r.Product) {
-		letter := c >= 'a' && c <= 'z' || c >= '0' && c <= '9'
-		product = product && (letter || i > 0 && (c == '.' || c == '_' || c == '-'))
-	}
-	switch body := r.Body.(type) {
-	case sale.Schema:
-		return body.Version >= 1
-	case sale.Create:
-		return product && visible(body.BuyerKey)
-	case sale.Buy:
-		return product && visible(string(body.Buyer)) && body.AcceptedAt >= 0 && body.AcceptedAt <= 253_402_300_799_999
-	case sale.Confirm:
-		return product && visible(body.PaymentReference)
-	case sale.Release:
-		return product && (body.By == "shopper" || body.By == "merchant")
-	case sale.Tick:
-		return body.Committed >= 0 && body.Committed <= r.Offset
-	}
-	return false
-}
-
-// told writes a decision of the core in the reference's form.
-func told(d sale.Decision) string {
-	switch d.Kind {
-	case sale.OfRequest:
-		line := fmt.Sprintf("request %d %s", d.Request.Offset, d.Request.State)
-		if d.Request.Reason != "" && d.Request.State != sale.SoldOut {
-			line += " " + string(d.Request.Reason)
-		}
-		if d.Request.First != sale.None {
-			line += fmt.Sprintf(" of %d", d.Request.First)
-		}
-		return line
-	case sale.OfCommand:
-		return fmt.Sprintf("result %s sale %d request %d", d.Result.Code, d.Result.Sale, d.Result.Request)
-	case sale.OfStart:
-		return fmt.Sprintf("start below %d at %d", d.Start.Below, d.Start.At)
-	}
-	return fmt.Sprintf("a decision of unknown kind %d", d.Kind)
-}
-
-// endOf gives the end of a request's hold, or math.MaxInt64 if it has not
-// begun, and false if the request has no hold.
-func (m *reference) endOf(request sale.Offset) (int64, bool) {
-	for _, q := range m.requests {
-		if q.at == int64(request) && q.state == "held" {
-			if !q.begun {
-				return math.MaxInt64, true
-			}
-			return q.end, true
-		}
-	}
-	return 0, false
+	return latest
 }

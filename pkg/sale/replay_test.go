@@ -161,6 +161,21 @@ func restored(t *rapid.T, p *sale.Partition) *sale.Partition {
 	return again
 }
 
+// TestLogsAreReadAsTheyAreMeant: a random record is the same after it has been
+// written to a log and read.
+func TestLogsAreReadAsTheyAreMeant(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		records := saletest.Log(t)
+		for i, entry := range saletest.Entries(records) {
+			want, got := records[i], entry.Record()
+			if !reflect.DeepEqual(want, got) {
+				t.Fatalf("(-meant +read):\n%s", cmp.Diff(want, got))
+			}
+		}
+	})
+}
+
 // TestRestoreOfTwoFromOneSnapshot: two partitions that were restored from one
 // snapshot share nothing that either changes.
 func TestRestoreOfTwoFromOneSnapshot(t *testing.T) {
@@ -196,23 +211,72 @@ func TestRestoreOfTwoFromOneSnapshot(t *testing.T) {
 	})
 }
 
-// TestStartsOfABoard keeps starts as a board does that has heard of every
-// batch: it adds the new ones and drops those below the highest OldestStart
-// that it was told. It must be able to compute every hold's end.
-func TestStartsOfABoard(t *testing.T) {
+// TestRestoredGoTheirOwnWays: two partitions that were restored from one
+// snapshot share nothing that either changes, though they go on in turns and in
+// different ways.
+func TestRestoredGoTheirOwnWays(t *testing.T) {
+	t.Parallel()
+	l := newLaterLine(t)
+	of := l.sale(waiting(1))
+	for range 3 {
+		l.do(sale.Pause{Sale: of})
+		l.time += 1_000
+		l.do(sale.Resume{Sale: of})
+	}
+	open := l.state.Snapshot()
+	l.do(sale.Pause{Sale: of})
+	for _, snapshot := range []sale.Snapshot{open, l.state.Snapshot()} {
+		before := throughJSON(t, snapshot.Sales)
+		snapshot.Sales[0].Pauses = slices.Grow(snapshot.Sales[0].Pauses, 4) // as a decoder may leave it
+		snapshot.Sales[0].Defaults = slices.Grow(snapshot.Sales[0].Defaults, 4)
+		var ways [2]*sale.Partition
+		var given [2]sale.Sale
+		for way := range ways {
+			p, err := sale.Restore(snapshot)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ways[way] = p
+		}
+		for i, body := range []sale.Body{sale.Pause{Sale: of}, sale.Resume{Sale: of}, sale.Pause{Sale: of}, sale.Resume{Sale: of}, sale.Close{Sale: of}} {
+			for way, p := range ways {
+				at := l.time + sale.Time(1+way)*100*sale.Time(i+1)
+				for range 1 + way { // so that offsets differ, too
+					var changes sale.Changes
+					if err := p.Apply(sale.Record{Offset: p.Next(), Time: at, Product: "ring", Body: body}, &changes); err != nil {
+						t.Fatal(err)
+					}
+				}
+				given[way] = throughJSON(t, p.Snapshot().Sales[0])
+				if other := ways[1-way].Snapshot().Sales[0]; (i > 0 || way > 0) && !reflect.DeepEqual(throughJSON(t, other), given[1-way]) {
+					t.Fatalf("step %d of way %d changed the other (-as it was +as it is):\n%s", i, way, cmp.Diff(given[1-way], other))
+				}
+			}
+		}
+		if diff := cmp.Diff(before, snapshot.Sales); diff != "" {
+			t.Errorf("the snapshot has changed:\n%s", diff)
+		}
+	}
+}
+
+// TestBoard keeps what a board does that has heard of every batch: the latest
+// rows and sales, and starts, of which it adds the new ones and drops those
+// below the highest OldestStart that it was told. All of it comes as JSON. It
+// must be able to compute every hold's end.
+func TestBoard(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		records := saletest.Log(t)
 		cuts := rapid.SliceOfN(rapid.Bool(), len(records), len(records)).Draw(t, "cuts")
 		p, m := sale.New(), new(reference)
-		var board, news sale.Starts
+		var board sale.Starts
+		rows, sales := map[sale.Offset]sale.Request{}, map[sale.Offset]sale.Sale{}
+		var batch sale.Changes
 		oldest := sale.Offset(0)
 		for i, r := range records {
 			m.decide(r)
-			for _, d := range apply(t, p, r) {
-				if d.Kind == sale.OfStart {
-					news = append(news, d.Start)
-				}
+			if err := p.Apply(r, &batch); err != nil {
+				t.Fatal(err)
 			}
 			if !cuts[i] {
 				continue
@@ -221,31 +285,54 @@ func TestStartsOfABoard(t *testing.T) {
 				t.Fatalf("record %d: the oldest start fell from %d to %d", r.Offset, oldest, p.OldestStart())
 			}
 			oldest = p.OldestStart()
-			board = slices.DeleteFunc(append(board, news...), func(s sale.Start) bool { return s.Below < oldest })
-			news = nil
-			snapshot := p.Snapshot()
-			if !slices.Equal(snapshot.Starts, board) {
+			for _, d := range throughJSON(t, batch.Decisions) {
+				switch {
+				case d.Kind == sale.OfStart:
+					board = append(board, d.Start)
+				case d.Kind == sale.OfRequest && !d.Default:
+					rows[d.Request.Offset] = d.Request
+				}
+			}
+			for _, s := range throughJSON(t, batch.Sales()) {
+				sales[s.ID] = s
+			}
+			batch.Reset()
+			board = slices.DeleteFunc(board, func(s sale.Start) bool { return s.Below < oldest })
+			if snapshot := p.Snapshot(); !slices.Equal(snapshot.Starts, board) {
 				t.Fatalf("record %d: the core has the starts %+v, the board %+v", r.Offset, snapshot.Starts, board)
 			}
-			checkStarts(t, snapshot, board, m)
+			checkStarts(t, sales, rows, board, m)
 		}
 	})
 }
 
-func checkStarts(t *rapid.T, snapshot sale.Snapshot, board sale.Starts, m *reference) {
+// throughJSON gives what arrives of a value that is sent.
+func throughJSON[T any](t rapid.TB, sent T) T {
 	t.Helper()
-	sales := salesByID(snapshot)
+	bytes, err := json.Marshal(sent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var received T
+	if err := json.Unmarshal(bytes, &received); err != nil {
+		t.Fatal(err)
+	}
+	return received
+}
+
+func checkStarts(t *rapid.T, sales map[sale.Offset]sale.Sale, rows map[sale.Offset]sale.Request, board sale.Starts, m *reference) {
+	t.Helper()
 	needed := false
-	for i := range snapshot.Requests {
-		r := &snapshot.Requests[i]
-		if r.State != sale.Held {
+	for _, q := range m.requests {
+		if q.state != "held" {
 			continue
 		}
-		end, begun := endOf(sales, board, r)
-		if want, _ := m.endOf(r.Offset); begun != (want < 1<<62) || begun && int64(end) != want {
-			t.Fatalf("request %d ends at %d, %t; want %d", r.Offset, end, begun, want)
+		r := rows[sale.Offset(q.at)]
+		end, runs := endOf(sales, board, &r)
+		if want, begun := m.endOf(q); runs != begun || runs && int64(end) != want {
+			t.Fatalf("request %d ends at %d, %t; want %d, %t", q.at, end, runs, want, begun)
 		}
-		needed = needed || begun && r.HeldSince < board[0].Below
+		needed = needed || q.begun && r.HeldSince < board[0].Below
 	}
 	if len(board) > 0 && !needed {
 		t.Fatalf("nothing runs from the oldest start %+v", board[0])
@@ -275,8 +362,13 @@ func TestRestoreRefuses(t *testing.T) {
 		"a negative number of units":  func(s *sale.Snapshot) { s.Sales[0].Available, s.Sales[0].Held = -1, 3 },
 		"a hold without its request":  func(s *sale.Snapshot) { s.Requests = s.Requests[:1] },
 		"a request of no sale":        func(s *sale.Snapshot) { s.Requests[0].Sale = 77 },
-		"a state without rules":       func(s *sale.Snapshot) { s.Requests[1].State = sale.Waitlisted },
+		"a place without a count":     func(s *sale.Snapshot) { s.Requests[1].State = sale.Waitlisted },
 		"a queued row":                func(s *sale.Snapshot) { s.Requests[1].State = sale.Queued },
+		"a turn without its unit":     func(s *sale.Snapshot) { s.Requests[1].State = sale.Reserved },
+		"a reserved unit too many":    func(s *sale.Snapshot) { s.Sales[0].Available, s.Sales[0].Reserved = 0, 1 },
+		"a confirmed unit too many":   func(s *sale.Snapshot) { s.Sales[0].Available, s.Sales[0].Confirmed = 0, 2 },
+		"a waiter too many":           func(s *sale.Snapshot) { s.Sales[0].Waitlisted = 1 },
+		"a parked request too many":   func(s *sale.Snapshot) { s.Sales[0].Parked = 1 },
 		"an unknown state":            func(s *sale.Snapshot) { s.Requests[1].State = "lost" },
 		"no state":                    func(s *sale.Snapshot) { s.Requests[1].State = "" },
 		"a schema newer than program": func(s *sale.Snapshot) { s.Schema = sale.NewestSchema + 1 },

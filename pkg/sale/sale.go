@@ -74,7 +74,7 @@ type Sale struct {
 // Break is a time in which a sale's clock stands still.
 type Break struct {
 	From Time `json:"from"`
-	To   Time `json:"to,omitzero"` // 0 while it lasts
+	To   Time `json:"to,omitzero"` // nothing while it lasts: the last one of a sale that is paused
 }
 
 // Pace is a bucket of checkout windows that may open, which fills with log
@@ -124,7 +124,7 @@ func (s *Sale) Refuses(quantity int64) (reason Reason, final bool) {
 		return "", false
 	case s.SoldOutForGood():
 		return ReasonSoldOut, true
-	case s.Policy == PolicyWaitlist && s.Waitlisted < s.WaitlistCapacity:
+	case s.Policy == PolicyWaitlist && quantity <= s.MayYetSell() && s.Waitlisted < s.WaitlistCapacity:
 		return "", false
 	}
 	return ReasonSoldOut, false

@@ -102,18 +102,18 @@ func (s *Settings) Paced() bool { return s.AdmitPerSecond > 0 || s.MaxActiveHold
 
 // Change is what an operator wants to be otherwise: what is nil stays.
 type Change struct {
-	Quantity              *int64  `json:"quantity,omitempty"`
-	HoldSeconds           *int64  `json:"hold_seconds,omitempty"`
-	MaxHoldSeconds        *int64  `json:"max_hold_seconds,omitempty"`
-	PerBuyerLimit         *int64  `json:"per_buyer_limit,omitempty"`
-	MaxQuantityPerRequest *int64  `json:"max_quantity_per_request,omitempty"`
-	Policy                *Policy `json:"policy,omitempty"`
-	WaitlistCapacity      *int64  `json:"waitlist_capacity,omitempty"`
-	OpensAt               *Time   `json:"opens_at,omitempty"`
-	ClosesAt              *Time   `json:"closes_at,omitempty"`
-	AdmitPerSecond        *int64  `json:"admit_per_second,omitempty"`
-	MaxActiveHolds        *int64  `json:"max_active_holds,omitempty"`
-	CheckoutURL           *string `json:"checkout_url,omitempty"`
+	Quantity              *int64  `json:"quantity,omitzero"`
+	HoldSeconds           *int64  `json:"hold_seconds,omitzero"`
+	MaxHoldSeconds        *int64  `json:"max_hold_seconds,omitzero"`
+	PerBuyerLimit         *int64  `json:"per_buyer_limit,omitzero"`
+	MaxQuantityPerRequest *int64  `json:"max_quantity_per_request,omitzero"`
+	Policy                *Policy `json:"policy,omitzero"`
+	WaitlistCapacity      *int64  `json:"waitlist_capacity,omitzero"`
+	OpensAt               *Time   `json:"opens_at,omitzero"`
+	ClosesAt              *Time   `json:"closes_at,omitzero"`
+	AdmitPerSecond        *int64  `json:"admit_per_second,omitzero"`
+	MaxActiveHolds        *int64  `json:"max_active_holds,omitzero"`
+	CheckoutURL           *string `json:"checkout_url,omitzero"`
 }
 
 // Of gives the settings as they are with the change.

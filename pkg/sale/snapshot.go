@@ -96,7 +96,7 @@ func (p *Partition) restore(r Request) error {
 		s.waitlist = append(s.waitlist, &r)
 	case Reserved:
 		s.turns = append(s.turns, &r)
-	default: // Held
+	case Held:
 		s.holds[r.Offset] = true
 		i, begun := p.starts.find(r.HeldSince)
 		if !begun {
@@ -105,6 +105,7 @@ func (p *Partition) restore(r Request) error {
 		}
 		p.begun[i]++
 		p.awaitEnd(s, &r)
+	case SoldOut, Rejected, Released, Confirmed, Expired, Returned: // seen to above
 	}
 	return nil
 }

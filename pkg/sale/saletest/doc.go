@@ -2,10 +2,14 @@
 // whatever applies, keeps or replays records.
 //
 // The logs are meant to be unpleasant: few buyers and few units, so that
-// duplicates, limits and sold-out sales are common; records that are aimed at
-// requests which exist, do not exist or are another product's; values outside
-// every bound; timestamps that go back, stand still, jump, and fall exactly on
-// the ends of holds. Shrinking leaves records out, so a failing log is short.
+// duplicates, limits, waitlists and sold-out sales are common; sales of both
+// rules under both schemas, of every policy, paced, scheduled, paused, changed,
+// closed and made again; records that are aimed at requests which exist, do not
+// exist or are another product's; values outside every bound; timestamps that
+// go back, stand still, jump, and fall exactly on the time at which something
+// is due. To aim, a log is applied by the core while it is made; what the core
+// answers never says what is right. Shrinking leaves records out, so a failing
+// log is short.
 //
 // The package has no goroutines.
 package saletest

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -20,6 +21,7 @@ type devCommand struct {
 	AdminListen string `default:"127.0.0.1:9090" help:"Address for /livez, /readyz and /metrics."`
 	DataDir     string `type:"path" help:"Keep the data and the secrets in this folder. Default: nothing is kept."`
 
+	identitySettings
 	LogLevel slog.Level `env:"ANTEROOM_LOG_LEVEL" default:"warn" help:"debug, info, warn or error."`
 }
 
@@ -27,7 +29,7 @@ func (c *devCommand) Run(ctx context.Context, t terminal) (err error) {
 	fmt.Fprintln(t.err, "anteroom dev: starting backends")
 	running, err := startDev(ctx, t, devConfig{
 		choice: backendChoice{Kafka: embedded, Redis: embedded, Postgres: embedded}, topic: "anteroom.requests", folder: c.DataDir, logLevel: c.LogLevel,
-		listen: listenSettings{Listen: c.Listen, AdminListen: c.AdminListen},
+		identity: c.identitySettings, listen: listenSettings{Listen: c.Listen, AdminListen: c.AdminListen},
 	})
 	if err != nil {
 		return err
@@ -46,6 +48,7 @@ type devConfig struct {
 	folder string         // empty: nothing is kept
 	listen listenSettings // empty: free loopback ports
 
+	identity identitySettings
 	logLevel slog.Level
 }
 
@@ -81,11 +84,14 @@ func startDev(ctx context.Context, t terminal, config devConfig) (_ *devService,
 		}
 	}()
 	at := backendSettings{
-		KafkaBrokers: strings.Split(started.kafka, ","), Topic: config.topic, SingleBroker: true, PostgresURL: started.postgres,
+		KafkaBrokers: strings.Split(started.kafka, ","), Topic: config.topic, DecisionsTopic: decisionsTopicOf(config.topic), SingleBroker: true, PostgresURL: started.postgres,
 	}
 	topic := kafka.Config{Brokers: at.KafkaBrokers, Topic: at.Topic, SingleBroker: true, Logger: logger}
 	if config.choice.Kafka != embedded {
 		started.ownTopic(topic)
+		decisions := topic
+		decisions.Topic = at.DecisionsTopic
+		started.ownTopic(decisions)
 	}
 	if config.choice.Postgres != embedded {
 		if err := started.ownDatabase(ctx, config.run); err != nil {
@@ -93,13 +99,13 @@ func startDev(ctx context.Context, t terminal, config devConfig) (_ *devService,
 		}
 		at.PostgresURL = started.postgres
 	}
-	err = migrate(ctx, migration{kafka: topic, postgresURL: at.PostgresURL, report: func(string) {}})
+	err = migrate(ctx, migration{kafka: topic, decisions: at.DecisionsTopic, postgresURL: at.PostgresURL, report: func(string) {}})
 	if err != nil {
 		return nil, err
 	}
 	d.service, err = newService(ctx, serviceConfig{
 		roles: roles{ingress: true, allocator: true}, backends: at, redisURL: started.redis,
-		secrets: secrets, listen: config.listen, logger: logger,
+		secrets: secrets, identity: config.identity, listen: config.listen, logger: logger,
 	})
 	if err != nil {
 		return nil, err
@@ -178,35 +184,40 @@ func (d *devService) stop() error {
 
 // devSecrets makes keys and tokens. With a folder they are kept in it, so that
 // tickets outlive a restart.
-func devSecrets(folder string) (secretSettings, error) {
+func devSecrets(folder string) (s secretSettings, err error) {
 	kept := filepath.Join(folder, "secrets")
 	if folder != "" {
 		if text, err := os.ReadFile(kept); err == nil {
-			if parts := strings.Fields(string(text)); len(parts) == 4 {
-				return secretSettings{TicketKeys: parts[0], BuyerKeys: parts[1], OperatorToken: parts[2], MerchantToken: parts[3]}, nil
+			parts := strings.Fields(string(text))
+			switch len(parts) {
+			case 4: // kept before there were checkout keys
+			case 5:
+				s.CheckoutKeys = parts[4]
+			default:
+				return secretSettings{}, fmt.Errorf("%s does not hold the secrets that were kept there", kept)
 			}
-			return secretSettings{}, fmt.Errorf("%s does not hold the four secrets that were kept there", kept)
+			s.TicketKeys, s.BuyerKeys, s.OperatorToken, s.MerchantToken = parts[0], parts[1], parts[2], parts[3]
 		}
 	}
-	tickets, err := ticket.GenerateKey("dev1")
-	if err != nil {
-		return secretSettings{}, fmt.Errorf("making a key: %w", err)
+	for _, setting := range []*string{&s.TicketKeys, &s.BuyerKeys, &s.CheckoutKeys} {
+		if *setting != "" {
+			continue
+		}
+		key, err := ticket.GenerateKey("dev1")
+		if err != nil {
+			return secretSettings{}, fmt.Errorf("making a key: %w", err)
+		}
+		*setting = ticket.Keys{key}.Setting()
 	}
-	buyers, err := ticket.GenerateKey("dev1")
-	if err != nil {
-		return secretSettings{}, fmt.Errorf("making a key: %w", err)
-	}
-	s := secretSettings{
-		TicketKeys: ticket.Keys{tickets}.Setting(), BuyerKeys: ticket.Keys{buyers}.Setting(),
-		OperatorToken: "operator-" + rand.Text(), MerchantToken: "merchant-" + rand.Text(),
-	}
+	s.OperatorToken = cmp.Or(s.OperatorToken, "operator-"+rand.Text())
+	s.MerchantToken = cmp.Or(s.MerchantToken, "merchant-"+rand.Text())
 	if folder == "" {
 		return s, nil
 	}
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return secretSettings{}, fmt.Errorf("making the data folder: %w", err)
 	}
-	text := strings.Join([]string{s.TicketKeys, s.BuyerKeys, s.OperatorToken, s.MerchantToken}, "\n") + "\n"
+	text := strings.Join([]string{s.TicketKeys, s.BuyerKeys, s.OperatorToken, s.MerchantToken, s.CheckoutKeys}, "\n") + "\n"
 	if err := os.WriteFile(kept, []byte(text), 0o600); err != nil {
 		return secretSettings{}, fmt.Errorf("keeping the secrets: %w", err)
 	}

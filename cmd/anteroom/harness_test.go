@@ -26,7 +26,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	devstacktest.Main(m, func() error { return os.RemoveAll(programFolder) })
+	devstacktest.Main(m, func() error { return os.RemoveAll(programFolder) }, undescribed)
 }
 
 // patience is how long a test waits for what must come.
@@ -66,7 +66,7 @@ func newWorld(t *testing.T, b devstacktest.Backends, partitions int32) *world {
 		kafka: strings.Join(b.KafkaBrokers, ","), redis: b.RedisURL, postgres: b.PostgresURL, topic: b.Topic, secrets: secrets,
 	}
 	err = migrate(t.Context(), migration{
-		kafka: w.kafkaConfig(partitions), postgresURL: w.postgres, report: func(line string) { t.Log("migrate:", line) },
+		kafka: w.kafkaConfig(partitions), decisions: decisionsTopicOf(w.topic), postgresURL: w.postgres, report: func(line string) { t.Log("migrate:", line) },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +86,7 @@ func (w *world) kafkaConfig(partitions int32) kafka.Config {
 func (w *world) settings() []string {
 	return []string{
 		"ANTEROOM_KAFKA_BROKERS=" + w.kafka, "ANTEROOM_REDIS_URL=" + w.redis, "ANTEROOM_POSTGRES_URL=" + w.postgres,
-		"ANTEROOM_TOPIC=" + w.topic, "ANTEROOM_SINGLE_BROKER=true",
+		"ANTEROOM_TOPIC=" + w.topic, "ANTEROOM_DECISIONS_TOPIC=" + decisionsTopicOf(w.topic), "ANTEROOM_SINGLE_BROKER=true",
 		"ANTEROOM_TICKET_KEYS=" + w.secrets.TicketKeys, "ANTEROOM_BUYER_KEYS=" + w.secrets.BuyerKeys,
 		"ANTEROOM_OPERATOR_TOKEN=" + w.secrets.OperatorToken, "ANTEROOM_MERCHANT_TOKEN=" + w.secrets.MerchantToken,
 	}
@@ -266,7 +266,7 @@ func (w *world) serveHere(t *testing.T) *service {
 func (w *world) config(t *testing.T, parts roles) serviceConfig {
 	return serviceConfig{
 		roles:    parts,
-		backends: backendSettings{KafkaBrokers: strings.Split(w.kafka, ","), Topic: w.topic, SingleBroker: true, PostgresURL: w.postgres},
+		backends: backendSettings{KafkaBrokers: strings.Split(w.kafka, ","), Topic: w.topic, DecisionsTopic: decisionsTopicOf(w.topic), SingleBroker: true, PostgresURL: w.postgres},
 		redisURL: w.redis, secrets: w.secrets,
 		listen: listenSettings{Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0"},
 		logger: logSettings{}.logger(terminal{err: testWriter{t}}),
@@ -370,7 +370,7 @@ func tryCall(ctx context.Context, method, url, body string, headers ...string) (
 	for i := 0; i < len(headers); i += 2 {
 		request.Header.Set(headers[i], headers[i+1])
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := asDescribed().Do(request)
 	if err != nil {
 		return answer{}, err
 	}

@@ -35,11 +35,12 @@ var errFalse = errors.New("found false")
 var errMisuse = errors.New("wrong use")
 
 type commands struct {
-	Demo    demoCommand    `cmd:"" help:"Start everything embedded, send a crowd at a sale over real HTTP, show it live, check what it was told."`
-	Dev     devCommand     `cmd:"" help:"Run the whole service on embedded backends, to try with curl or a browser."`
-	Migrate migrateCommand `cmd:"" help:"Create or check the topic and the tables. Safe to repeat."`
-	Serve   serveCommand   `cmd:"" help:"Run the service on real backends."`
-	Sale    saleCommands   `cmd:"" help:"Create, list and show sales, through the service's API."`
+	Demo    demoCommand     `cmd:"" help:"Start everything embedded, send a crowd at a sale over real HTTP, show it live, check what it was told."`
+	Dev     devCommand      `cmd:"" help:"Run the whole service on embedded backends, to try with curl or a browser."`
+	Migrate migrateCommand  `cmd:"" help:"Create or check the topic and the tables. Safe to repeat."`
+	Serve   serveCommand    `cmd:"" help:"Run the service on real backends."`
+	Webhook webhookCommands `cmd:"" help:"See and retry webhooks that a shop did not take."`
+	Sale    saleCommands    `cmd:"" help:"Run sales, through the service's API."`
 
 	Crowd       crowdCommand       `cmd:"" hidden:"" help:"Send a crowd at a sale and print what it was told. Used by demo."`
 	Healthcheck healthcheckCommand `cmd:"" hidden:"" help:"Ask an admin listener whether it is ready. Used by containers."`

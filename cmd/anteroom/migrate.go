@@ -25,24 +25,32 @@ func (c *migrateCommand) Run(ctx context.Context, t terminal) error {
 		kafka: kafka.Config{
 			Brokers: c.KafkaBrokers, Topic: c.Topic, SingleBroker: c.SingleBroker, Partitions: c.Partitions, Logger: c.logger(t),
 		},
-		postgresURL: c.PostgresURL,
-		report:      func(done string) { fmt.Fprintln(t.err, done) },
+		decisions: c.DecisionsTopic, postgresURL: c.PostgresURL,
+		report: func(done string) { fmt.Fprintln(t.err, done) },
 	})
 }
 
 // migration says what to migrate.
 type migration struct {
 	kafka       kafka.Config
+	decisions   string // the topic of decisions; empty: none
 	postgresURL string
 	report      func(done string)
 }
 
-// migrate makes the topic, the tables, the partitions' rows, and raises each
+// migrate makes the topics, the tables, the partitions' rows, and raises each
 // partition's schema to this program's. All of it may be repeated.
 func migrate(ctx context.Context, m migration) error {
 	topic, err := kafka.Migrate(ctx, m.kafka, m.report)
 	if err != nil {
 		return fmt.Errorf("migrating the topic: %w", err)
+	}
+	if m.decisions != "" {
+		decisions := m.kafka
+		decisions.Topic = m.decisions
+		if err := kafka.MigrateDecisions(ctx, decisions, topic, m.report); err != nil {
+			return fmt.Errorf("migrating the topic of decisions: %w", err)
+		}
 	}
 	if err := postgres.Migrate(ctx, m.postgresURL, m.report); err != nil {
 		return fmt.Errorf("migrating the database: %w", err)

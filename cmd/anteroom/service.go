@@ -21,6 +21,7 @@ import (
 	"github.com/anteroomhq/anteroom/internal/kafka"
 	"github.com/anteroomhq/anteroom/internal/postgres"
 	"github.com/anteroomhq/anteroom/internal/redis"
+	"github.com/anteroomhq/anteroom/internal/webhook"
 	"github.com/anteroomhq/anteroom/pkg/ticket"
 )
 
@@ -30,6 +31,8 @@ type serviceConfig struct {
 	backends   backendSettings
 	redisURL   string
 	secrets    secretSettings
+	identity   identitySettings
+	webhooks   webhookSettings
 	listen     listenSettings
 	drainDelay time.Duration
 	logger     *slog.Logger
@@ -59,8 +62,10 @@ type service struct {
 	bindings   *postgres.Bindings
 
 	board     *board.Board
+	tokens    *ingress.Tokens // nil where shoppers have none
 	ingress   *ingress.Ingress
 	allocator *allocator.Allocator
+	webhooks  *webhook.Dispatcher // nil where nobody is told
 
 	public, admin net.Listener
 	closers       []func() // adapters, in the order of their making
@@ -94,6 +99,9 @@ func newService(ctx context.Context, config serviceConfig) (_ *service, err erro
 		if err := s.newAllocator(ctx, topic); err != nil {
 			return nil, err
 		}
+	}
+	if err := s.newWebhooks(ctx, topic); err != nil {
+		return nil, err
 	}
 	if config.roles.ingress {
 		if err := s.newIngress(ctx, topic); err != nil {
@@ -144,10 +152,15 @@ func (s *service) newAllocator(ctx context.Context, topic kafka.Topic) (err erro
 		return fmt.Errorf("preparing the ledger: %w", err)
 	}
 	s.closers = append(s.closers, s.owner.Close)
-	s.allocator, err = allocator.New(allocator.Config{
+	parts := allocator.Config{
 		Log: s.ownerLog, Membership: s.membership, Ledger: s.owner, Feed: s.feed,
+		Credits:    redis.NewCredits(redis.CreditsConfig{Client: s.redis}),
 		Registerer: s.registry, Logger: s.config.logger,
-	})
+	}
+	if err := s.publishDecisions(ctx, topic, &parts); err != nil {
+		return err
+	}
+	s.allocator, err = allocator.New(parts)
 	return err
 }
 
@@ -164,6 +177,15 @@ func (s *service) newIngress(ctx context.Context, topic kafka.Topic) (err error)
 	if err != nil {
 		return fmt.Errorf("%w: buyer keys: %w", errMisuse, err)
 	}
+	checkout, err := s.config.secrets.checkout()
+	if err != nil {
+		return err
+	}
+	identity, err := s.config.identity.identity(s.config.logger)
+	if err != nil {
+		return err
+	}
+	s.tokens = identity.Tokens
 	if s.log, err = kafka.Open(ctx, s.kafkaConfig("ingress")); err != nil {
 		return fmt.Errorf("opening the log: %w", err)
 	}
@@ -189,7 +211,8 @@ func (s *service) newIngress(ctx context.Context, topic kafka.Topic) (err error)
 		return err
 	}
 	s.ingress, err = ingress.New(ingress.Config{
-		Log: s.log, Gate: s.gate, Bindings: s.bindings, Board: s.board, Tickets: tickets, Buyers: buyers,
+		Log: s.log, Gate: s.gate, Bindings: s.bindings, Requests: s.reader, Board: s.board, Tickets: tickets, Buyers: buyers,
+		Identify: identity.Of, Checkout: checkout,
 		MerchantToken: s.config.secrets.MerchantToken, OperatorToken: s.config.secrets.OperatorToken,
 		DrainDelay: s.config.drainDelay, Metrics: s.registry, Logger: s.config.logger,
 	})
@@ -238,11 +261,17 @@ func (s *service) run(ctx context.Context) error {
 			return s.allocator.Run(deciding)
 		})
 	}
+	if s.webhooks != nil {
+		group.Go(func() error { return s.webhooks.Run(deciding) })
+	}
 	if s.ingress == nil {
 		serve(s.admin, s.allocatorAdmin())
 	} else {
 		group.Go(func() error { return s.gate.Run(support) })
 		group.Go(func() error { return s.board.Run(support) })
+		if s.tokens != nil {
+			group.Go(func() error { return s.tokens.Run(support) })
+		}
 		serve(s.public, s.ingress.Handler())
 		serve(s.admin, s.ingress.Admin())
 	}

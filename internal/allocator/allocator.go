@@ -12,12 +12,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Config is what an Allocator needs. All fields are required.
+// Config is what an Allocator needs. All fields are required but Credits,
+// without which no ingress lets anybody into a sale whose policy is reject, and
+// Decisions with Outbox, without which decisions are not published.
 type Config struct {
 	Log        Log
 	Membership Membership
 	Ledger     Ledger
 	Feed       Feed
+	Credits    Credits
+	Decisions  Decisions
+	Outbox     Outbox
 	Registerer prometheus.Registerer
 	Logger     *slog.Logger
 }
@@ -33,6 +38,8 @@ func (c Config) Validate() error {
 		return errors.New("allocator: no ledger")
 	case c.Feed == nil:
 		return errors.New("allocator: no feed")
+	case (c.Decisions == nil) != (c.Outbox == nil):
+		return errors.New("allocator: decisions are published from an outbox: both or neither")
 	case c.Registerer == nil:
 		return errors.New("allocator: no registerer")
 	case c.Logger == nil:
@@ -57,6 +64,7 @@ const (
 type Allocator struct {
 	config  Config
 	metrics *metrics
+	outbox  *outboxMetrics
 
 	mu    sync.Mutex
 	loops map[int32]*loop
@@ -73,7 +81,10 @@ func New(config Config) (*Allocator, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	return &Allocator{config: config, metrics: newMetrics(config.Registerer), loops: make(map[int32]*loop)}, nil
+	return &Allocator{
+		config: config, metrics: newMetrics(config.Registerer), outbox: newOutboxMetrics(config.Registerer),
+		loops: make(map[int32]*loop),
+	}, nil
 }
 
 // Run serves the partitions that it is assigned until ctx is done. Then it

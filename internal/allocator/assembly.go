@@ -11,9 +11,13 @@ type assembly struct {
 	records int
 	from    sale.Offset
 	last    event.Digest
+	leases  map[sale.Offset][]string // of the records, by sale
 	// revisions are those that the ledger has the sales at, once the batches
 	// that were sealed before are committed.
 	revisions map[sale.Offset]sale.Offset
+	// standings are where the sales stood then; nil where decisions are not
+	// published.
+	standings standings
 }
 
 func newAssembly(claim Claim) assembly {
@@ -22,6 +26,14 @@ func newAssembly(claim Claim) assembly {
 		a.revisions[s.ID] = s.Revision
 	}
 	return a
+}
+
+// endLease notes that the request which a lease let in is decided.
+func (a *assembly) endLease(of sale.Offset, lease string) {
+	if a.leases == nil {
+		a.leases = make(map[sale.Offset][]string)
+	}
+	a.leases[of] = append(a.leases[of], lease)
 }
 
 func (a *assembly) empty() bool { return a.records == 0 }
@@ -39,6 +51,7 @@ func (a *assembly) seal(state *sale.Partition, partition int32, epoch int64) *Ba
 		Now: state.Now(), Schema: state.Schema(), Malformed: state.Malformed(), Last: a.last,
 		OldestStart: state.OldestStart(),
 		outcomes:    make(map[outcome]int),
+		leases:      a.leases,
 	}
 	place := make(map[sale.Offset]int) // of a request in b.Requests
 	for i := range a.changes.Decisions {
@@ -69,7 +82,8 @@ func (a *assembly) seal(state *sale.Partition, partition int32, epoch int64) *Ba
 		a.revisions[s.ID] = s.Revision
 		b.Sales = append(b.Sales, SaleChange{Sale: s, Was: was})
 	}
+	b.decided = a.standings.decided(b.Sales, a.changes.Decisions)
 	a.changes.Reset()
-	a.records, a.from = 0, b.To
+	a.records, a.from, a.leases = 0, b.To, nil
 	return b
 }

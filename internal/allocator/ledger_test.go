@@ -27,6 +27,8 @@ type fakeLedger struct {
 	claims   []claimSeen
 	stops    []stopSeen
 	journal  *journal
+
+	outboxFails error
 }
 
 // fakeRow is what the ledger has of a partition.
@@ -50,6 +52,7 @@ type fakeRow struct {
 	starts   sale.Starts
 
 	batches []batchSeen
+	outbox  outboxRow
 }
 
 type batchSeen struct {
@@ -266,6 +269,7 @@ func (l *fakeLedger) apply(row *fakeRow, b *Batch) error {
 	row.next, row.now, row.schema, row.malformed = b.To, b.Now, b.Schema, b.Malformed
 	row.last, row.oldestStart = b.Last, b.OldestStart
 	row.batches = append(row.batches, batchSeen{epoch: b.Epoch, from: b.From, to: b.To, at: time.Now()})
+	row.outbox.write(b)
 	l.journal.note("committed")
 	return nil
 }

@@ -15,6 +15,7 @@ type metrics struct {
 	fenceLost            prometheus.Counter
 	skew                 *prometheus.GaugeVec
 	announcementsDropped prometheus.Counter
+	creditsFailed        prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -42,6 +43,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		}, []string{"partition"}),
 		announcementsDropped: factory.NewCounter(prometheus.CounterOpts{
 			Name: "anteroom_announcements_dropped_total", Help: "Messages to boards that were not published; boards heal from the ledger.",
+		}),
+		creditsFailed: factory.NewCounter(prometheus.CounterOpts{
+			Name: "anteroom_credits_failed_total", Help: "Times that the gate could not be told what can still be sold; it is told again within a second.",
 		}),
 	}
 }

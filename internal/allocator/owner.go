@@ -28,6 +28,8 @@ type owner struct {
 	logger    *slog.Logger
 	metrics   *metrics
 	announcer *announcer
+	creditor  *creditor
+	publisher *publisher // nil: decisions are not published
 
 	state     *sale.Partition
 	batch     assembly    // applied, and not handed to a commit
@@ -80,11 +82,14 @@ func (a *Allocator) own(ctx context.Context, partition int32, logger *slog.Logge
 		partition: partition, epoch: claim.Epoch,
 		log: a.config.Log, ledger: a.config.Ledger, logger: logger, metrics: a.metrics,
 		announcer: newAnnouncer(a.config.Log.Topic(), a.config.Feed, a.metrics),
+		creditor:  newCreditor(a.config.Log.Topic(), a.config.Credits, claim, a.metrics.creditsFailed.Inc),
+		publisher: a.newPublisher(partition, state.Next(), logger),
 		state:     state, batch: newAssembly(claim),
 		committed: state.Next(), logTime: state.Now(), end: state.Next(), ticker: newTicker(),
 	}
+	o.batch.standings = a.standings(claim)
 	portions := make(chan portion, 1)
-	reading, announcing := make(chan struct{}), make(chan struct{})
+	reading, announcing, granting, publishing := make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(reading)
 		defer reader.Close()
@@ -96,11 +101,21 @@ func (a *Allocator) own(ctx context.Context, partition int32, logger *slog.Logge
 		defer close(announcing)
 		o.announcer.run(announcements)
 	}()
+	go func() {
+		defer close(granting)
+		o.creditor.run(ctx)
+	}()
+	go func() {
+		defer close(publishing)
+		o.publisher.run(ctx)
+	}()
 	err = o.run(ctx, portions)
 	stop()
 	quiet()
 	<-reading
 	<-announcing
+	<-granting
+	<-publishing
 	return claim.Epoch, err
 }
 
@@ -234,7 +249,12 @@ func (o *owner) apply(p portion) error {
 		if err := o.state.Apply(*record, &o.batch.changes); err != nil {
 			return fmt.Errorf("applying: %w", err)
 		}
-		if _, tick := record.Body.(sale.Tick); tick {
+		switch body := record.Body.(type) {
+		case sale.Buy:
+			if body.Lease != "" {
+				o.batch.endLease(body.Sale, body.Lease)
+			}
+		case sale.Tick:
 			o.ticker.seen, o.ticker.seenTime = record.Offset, record.Time
 			o.noteSkew()
 		}
@@ -256,7 +276,10 @@ func (o *owner) commit(ctx context.Context, batch *Batch, outcome chan<- error) 
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer cancel()
 	began := time.Now()
-	err := o.ledger.Commit(ctx, batch)
+	err := batch.encode(o.log.Topic())
+	if err == nil {
+		err = o.ledger.Commit(ctx, batch)
+	}
 	if err != nil {
 		err = fmt.Errorf("committing [%d, %d): %w", batch.From, batch.To, err)
 	} else {
@@ -270,6 +293,8 @@ func (o *owner) concluded(batch *Batch) {
 	o.committed, o.logTime = batch.To, batch.Now
 	o.metrics.batchRecords.Observe(float64(batch.To - batch.From))
 	o.announcer.announce(batch, o.end)
+	o.creditor.note(batch)
+	o.publisher.add(batch)
 	for outcome, n := range batch.outcomes {
 		o.metrics.decisions.WithLabelValues(string(outcome.product), string(outcome.state)).Add(float64(n))
 	}

@@ -108,7 +108,13 @@ type Batch struct {
 	OldestStart sale.Offset // starts with Below under it are to be dropped
 	Sales       []SaleChange
 
-	outcomes map[outcome]int // for metrics
+	// Decisions are what is to be published, encoded. The ledger keeps them
+	// with the batch until an Outbox is told that they are. Empty: nothing.
+	Decisions []byte
+
+	decided  *event.DecisionBatch     // what Decisions is made of; nil: nothing
+	outcomes map[outcome]int          // for metrics
+	leases   map[sale.Offset][]string // that let the batch's requests in, by sale
 }
 
 // SaleChange is a sale as it is after the batch.

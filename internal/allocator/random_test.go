@@ -72,6 +72,9 @@ func (c *chaos) run() {
 		}
 		c.checkFold(p)
 		c.checkStarted(p)
+		if n := len(c.waiting(p)); n > 0 {
+			c.t.Errorf("partition %d: %d batches are not published", p, n)
+		}
 	}
 }
 
@@ -169,6 +172,20 @@ func (c *chaos) trouble() {
 			return nil
 		}
 	})
+	topic := c.generator(5)
+	c.topic.fails(func(ctx context.Context, _ int32) (float64, error) {
+		c.topic.mu.Lock()
+		fate, part := topic.IntN(10), topic.Float64()
+		c.topic.mu.Unlock()
+		switch fate {
+		case 0:
+			return part, errTopic
+		case 1: // a former owner's may come late
+			<-time.After(time.Duration(part * float64(time.Second)))
+			return 1, nil
+		}
+		return 1, ctx.Err()
+	})
 	c.feed.fails(func(ctx context.Context) error {
 		c.feed.mu.Lock()
 		fate := feed.IntN(20)
@@ -248,6 +265,7 @@ func (c *chaos) mend() {
 	c.ledger.set(func(l *fakeLedger) { l.onCommit, l.onClaim = nil, nil })
 	c.log.set(func(l *fakeLog) { l.onAppend, l.onRead = nil, nil })
 	c.feed.fails(nil)
+	c.topic.fails(nil)
 	pass(time.Second) // the last of the frozen are told
 	for p := range c.owner {
 		partition := int32(p)

@@ -25,6 +25,8 @@ type world struct {
 	log       *fakeLog
 	ledger    *fakeLedger
 	feed      *fakeFeed
+	credits   *fakeCredits
+	topic     *fakeTopic // nil: decisions are not published
 	journal   *journal
 	processes []*process
 }
@@ -35,7 +37,7 @@ func inWorld(t *testing.T, partitions int32, test func(t *testing.T, w *world)) 
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		j := new(journal)
-		w := &world{t: t, log: newFakeLog(partitions), feed: &fakeFeed{journal: j}, journal: j}
+		w := &world{t: t, log: newFakeLog(partitions), feed: &fakeFeed{journal: j}, credits: new(fakeCredits), topic: new(fakeTopic), journal: j}
 		w.ledger = newFakeLedger(w.log.topic, partitions, j)
 		w.log.committed, w.log.journal = w.ledger.next, j
 		for p := range partitions {
@@ -57,6 +59,7 @@ func (w *world) check() {
 	}
 	w.checkBatches()
 	w.checkMessages()
+	w.checkPublished()
 }
 
 // checkBatches: every record decided once, under epochs that only rise.
@@ -91,10 +94,14 @@ func (w *world) start() *process {
 		world: w, registry: prometheus.NewRegistry(), logs: new(logBook), cancel: cancel, done: make(chan struct{}),
 		member: &member{calls: make(chan func(assigned, lost func([]int32))), ended: make(chan struct{}), failing: make(chan error), journal: w.journal},
 	}
-	a, err := New(Config{
-		Log: &handle{fakeLog: w.log}, Membership: p.member, Ledger: w.ledger, Feed: w.feed,
+	config := Config{
+		Log: &handle{fakeLog: w.log}, Membership: p.member, Ledger: w.ledger, Feed: w.feed, Credits: w.credits,
 		Registerer: p.registry, Logger: slog.New(p.logs),
-	})
+	}
+	if w.topic != nil {
+		config.Decisions, config.Outbox = w.topic, w.ledger
+	}
+	a, err := New(config)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -298,6 +305,8 @@ func (b *logBook) Handle(_ context.Context, r slog.Record) error {
 	b.lines = append(b.lines, line)
 	return nil
 }
+
+func (b *logBook) logger() *slog.Logger { return slog.New(b) }
 
 // count gives how many lines contain text.
 func (b *logBook) count(text string) int {

@@ -3,6 +3,7 @@ package board_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -72,6 +73,103 @@ func BenchmarkMessage(b *testing.B) {
 				f.send(m)
 			}
 		})
+	}
+}
+
+// BenchmarkSale asks for a sale as each buy does, and prints how much dearer it
+// would be to copy it.
+func BenchmarkSale(b *testing.B) {
+	s, _, _, _ := sold(0)
+	_, stop := startReal(b, s)
+	defer stop()
+	var alone float64
+	b.Run("asked for", func(b *testing.B) {
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				if v, ok := s.Sale("a"); !ok || v.Held != 1 {
+					b.Error("the sale is not known")
+					return
+				}
+			}
+		})
+		alone = float64(b.Elapsed()) / float64(b.N)
+	})
+	b.Run("and copied", func(b *testing.B) {
+		b.RunParallel(func(pb *testing.PB) {
+			var whole sale.Sale
+			for pb.Next() {
+				v, _ := s.Sale("a")
+				whole = *v.Sale
+			}
+			_ = whole.Held
+		})
+		b.ReportMetric(float64(b.Elapsed())/float64(b.N)/alone, "x-of-asking")
+	})
+}
+
+// BenchmarkPlaces has 100,000 in a waitlist, and prints how much dearer it is
+// for one of them to leave, or to be looked up, than where nobody waits.
+func BenchmarkPlaces(b *testing.B) {
+	const batch = 100
+	perMessage := make(map[int]float64)
+	for _, waiting := range []int{0, 100_000} {
+		s := newStack(1, 0)
+		of := s.createOf("a", waitlist(1))
+		s.commit()
+		f, stop := startReal(b, s)
+		at := s.committed
+		row := func(offset sale.Offset, state sale.State) sale.Request {
+			return sale.Request{Offset: offset, Sale: of, State: state, First: sale.None, HeldSince: sale.None, Cause: at}
+		}
+		send := func(rows []sale.Request) {
+			f.send(&event.Message{Log: topic.String(), From: at, To: at + batch, OldestStart: at, Requests: rows})
+			at += batch
+		}
+		var offsets []sale.Offset
+		for len(offsets) < waiting {
+			var rows []sale.Request
+			for i := range sale.Offset(batch) {
+				r := row(at+i, sale.Waitlisted)
+				r.Cause = r.Offset
+				rows = append(rows, r)
+				offsets = append(offsets, r.Offset)
+			}
+			send(rows)
+		}
+		// Half of a batch leave, from anywhere, and come back in the next.
+		random := rand.New(rand.NewPCG(1, 1))
+		b.Run(fmt.Sprintf("message/waiting=%d", waiting), func(b *testing.B) {
+			for range b.N {
+				var rows []sale.Request
+				for i := range batch {
+					offset, state := at+sale.Offset(i), sale.Released
+					if waiting > 0 {
+						offset = offsets[random.IntN(len(offsets))]
+						state = []sale.State{sale.Waitlisted, sale.Released}[i%2]
+					}
+					rows = append(rows, row(offset, state))
+				}
+				send(rows)
+			}
+			per := float64(b.Elapsed()) / float64(b.N)
+			if waiting == 0 {
+				perMessage[0] = per
+			} else {
+				b.ReportMetric(per/perMessage[0], "x-of-no-waitlist")
+			}
+		})
+		if waiting > 0 {
+			b.Run("lookup", func(b *testing.B) {
+				b.ReportAllocs()
+				for i := range b.N {
+					if _, err := s.Lookup(context.Background(), 0, of, offsets[i%len(offsets)]); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+		stop()
 	}
 }
 

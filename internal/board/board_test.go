@@ -22,10 +22,27 @@ func (s *stack) expect(t *testing.T, of, offset sale.Offset) board.View {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(s.view(of, offset, s.Watermark(0)), got); diff != "" {
+	if diff := cmp.Diff(s.view(of, offset, s.Watermark(0)), s.withoutETA(t, got)); diff != "" {
 		t.Fatalf("request %d (-truth +board):\n%s", offset, diff)
 	}
 	return got
+}
+
+// withoutETA gives a view as the truth has it, once its ETA is found to be one
+// that its state may have.
+func (tr *truth) withoutETA(t interface{ Fatalf(string, ...any) }, v board.View) board.View {
+	of := tr.saleAt(v.Sale, v.Watermark)
+	switch {
+	case v.ETA == board.NoETA:
+	case v.ETA < 0:
+		t.Fatalf("request %d has a negative ETA: %+v", v.Offset, v)
+	case v.Position == board.NoPosition || v.State != sale.Queued && v.State != sale.Reserved:
+		t.Fatalf("request %d has an ETA as %s: %+v", v.Offset, v.State, v)
+	case of != nil && of.Stage == sale.StagePaused:
+		t.Fatalf("request %d of a paused sale has an ETA: %+v", v.Offset, v)
+	}
+	v.ETA = 0
+	return v
 }
 
 func (s *stack) expectWatermark(t *testing.T, want sale.Offset) {

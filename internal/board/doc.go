@@ -20,6 +20,10 @@
 //   - A row in memory is the latest one: a later one would have been caused at
 //     or after complete, and would be here in its place. When memory is full,
 //     the oldest-caused rows go, and complete rises above their causes.
+//   - The places of all requests that wait are in memory, whatever became of
+//     their rows: 16 bytes each, as many as the allocator has in memory too. A
+//     change of place is a change of its request's row, and a row names the
+//     place that it leaves; where rows are skipped, the ledger tells all places.
 //   - What the ledger says of one request at its watermark F is remembered
 //     only if complete <= F <= W, where what changed it in [F, W) would be in
 //     memory; where F > W, the reader first waits for the board to reach F.
@@ -28,6 +32,9 @@
 //
 // An answer that depends on several things (a duplicate's first request, a
 // hold's start) is made under one lock, at one W, which it names.
+//
+// An ETA is no part of that state: it is made of rates that the board measures,
+// and left out where it measured none. See [View.ETA].
 //
 // [Board.Run] owns all goroutines: the feed's, and one for each partition,
 // which is the only one that heals it, so that no two reads of a partition are

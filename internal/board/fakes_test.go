@@ -145,7 +145,9 @@ func advance(d time.Duration) {
 func newStack(partitions int32, limit int) *stack {
 	s := &stack{ledger: &ledger{topic: topic}, limit: limit}
 	for number := range partitions {
-		s.ledger.truths = append(s.ledger.truths, newTruth(number))
+		tr := newTruth(number)
+		tr.add(0, "", sale.Schema{Version: sale.NewestSchema})
+		s.ledger.truths = append(s.ledger.truths, tr)
 	}
 	s.truth = s.ledger.truths[0]
 	return s
@@ -192,6 +194,18 @@ func (s *stack) create(product sale.Product, quantity int64) sale.Offset {
 	return s.add(1000, product, sale.Create{Rules: 1, BuyerKey: "k", Settings: sale.Settings{
 		Quantity: quantity, HoldSeconds: 60, PerBuyerLimit: 1, MaxQuantityPerRequest: 1, Policy: sale.PolicyQueue,
 	}})
+}
+
+// waitlist is the settings of a sale with a waitlist.
+func waitlist(quantity int64) sale.Settings {
+	return sale.Settings{
+		Quantity: quantity, HoldSeconds: 60, MaxHoldSeconds: 600, PerBuyerLimit: 1, MaxQuantityPerRequest: 1,
+		Policy: sale.PolicyWaitlist, WaitlistCapacity: 1_000_000,
+	}
+}
+
+func (s *stack) createOf(product sale.Product, settings sale.Settings) sale.Offset {
+	return s.add(1000, product, sale.Create{Rules: sale.NewestRules, BuyerKey: "k", Settings: settings, Later: true})
 }
 
 func (s *stack) buy(product sale.Product, of sale.Offset, buyer string) sale.Offset {

@@ -200,6 +200,7 @@ func (p *partition) endRead(current *round, extract *Extract, err error) {
 	if err == nil && extract.Watermark >= before {
 		p.takeExtract(extract)
 		p.takeKept()
+		p.measure(before, true)
 	}
 	if err == nil || errors.Is(err, ErrOtherLog) {
 		h.otherLog = err != nil

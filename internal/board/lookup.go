@@ -3,11 +3,13 @@ package board
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/anteroomhq/anteroom/pkg/sale"
 )
 
-// NoPosition is the position of a request that is not in the line.
+// NoPosition is the position of a request that has no place: one that does not
+// wait, or that a pause keeps.
 const NoPosition = -1
 
 // View is a request's state, as it is at Watermark.
@@ -20,9 +22,16 @@ type View struct {
 
 	State  sale.State
 	Reason sale.Reason
-	// Position is the number of records ahead in the line, or NoPosition.
-	// It never rises.
+	// Position is the number of records ahead in the line while the request is
+	// undecided, and of requests of its sale ahead while it is waitlisted or
+	// reserved; else NoPosition. It never rises within a state. A request that a
+	// pause keeps is queued and has none.
 	Position int64
+	// ETA is how long it will take, at the rate measured of late, until a
+	// request in the line is decided, or the checkout window of a reserved one
+	// opens; or NoETA. It is an estimate, made at the time of the call, and no
+	// part of the state at Watermark.
+	ETA time.Duration
 
 	// The rest is set as far as the request has a row, as HasRow tells.
 	HasRow     bool
@@ -37,7 +46,7 @@ type View struct {
 	CheckoutURL string
 
 	Watermark sale.Offset
-	LogTime   sale.Time // at Watermark; 0 while Position is set
+	LogTime   sale.Time // at Watermark; 0 for a request in the line
 }
 
 // Lookup gives the state of a request of which the caller knows that it is in
@@ -56,7 +65,7 @@ func (b *Board) Lookup(ctx context.Context, partition int32, of, offset sale.Off
 	if at := p.watermark(); at != sale.None && at <= offset && of != sale.None {
 		return View{
 			Partition: partition, Offset: offset, Sale: of, State: sale.Queued,
-			Position: int64(offset - at), Watermark: at,
+			Position: int64(offset - at), ETA: p.etaInLine(of, int64(offset-at)), Watermark: at,
 		}, nil
 	}
 	// One question for the request, one for the first of a duplicate, and as
@@ -85,12 +94,13 @@ func (p *partition) view(of, offset sale.Offset) (View, sale.Offset, error) {
 	if at == sale.None {
 		return View{}, sale.None, ErrNotReady
 	}
-	v := View{Partition: p.number, Offset: offset, Sale: of, Position: NoPosition, Watermark: at, LogTime: p.now}
+	v := View{Partition: p.number, Offset: offset, Sale: of, Position: NoPosition, ETA: NoETA, Watermark: at, LogTime: p.now}
 	if offset >= at {
 		if of == sale.None {
 			return View{}, sale.None, ErrNoRow
 		}
 		v.State, v.Position, v.LogTime = sale.Queued, int64(offset-at), 0
+		v.ETA = p.lineETA(of, v.Position)
 		return v, sale.None, nil
 	}
 
@@ -138,6 +148,10 @@ func (p *partition) viewRow(v View, row *sale.Request) (View, sale.Offset, error
 	v.Offset, v.State, v.Reason = row.Offset, row.State, row.Reason
 	v.HasRow, v.Product, v.Quantity, v.Payment = true, row.Product, row.Quantity, row.Payment
 	v.AcceptedAt, v.DecidedAt = row.AcceptedAt, row.DecidedAt
+	v.Position = p.placeOf(row)
+	if row.State == sale.Reserved {
+		v.ETA = p.windowETA(row, v.Position)
+	}
 	if row.State == sale.Held {
 		of := p.sales[row.Sale]
 		if of == nil {

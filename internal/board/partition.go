@@ -40,6 +40,10 @@ type partition struct {
 
 	asks asks
 
+	// What an ETA in the line is made of; written under mu.
+	speed  atomic.Pointer[rate] // of decisions; nil where it is not known
+	paused atomic.Int32         // sales that are
+
 	mu       sync.RWMutex
 	complete sale.Offset
 	rows     map[sale.Offset]*sale.Request // by request; a row is replaced, never written to
@@ -49,10 +53,13 @@ type partition struct {
 
 	sales     map[sale.Offset]*sale.Sale // replaced, never written to
 	current   map[sale.Product]*sale.Sale
+	places    map[sale.Offset]*places // by sale
+	touched   []*places               // by the change being made
 	starts    sale.Starts
 	unstarted map[sale.Offset]sale.Offset // requests whose hold has not begun, and what decided it
 	now       sale.Time
 	stopped   string
+	decisions meter // of records, while there is a line
 
 	watches map[sale.Offset][]*link
 	woken   []*Watch // by the change being made; signalled once it is made
@@ -69,6 +76,7 @@ func newPartition(shared *shared, number int32) *partition {
 		asked:     make(map[sale.Offset]*sale.Request),
 		sales:     make(map[sale.Offset]*sale.Sale),
 		current:   make(map[sale.Product]*sale.Sale),
+		places:    make(map[sale.Offset]*places),
 		unstarted: make(map[sale.Offset]sale.Offset),
 		watches:   make(map[sale.Offset][]*link),
 		heal:      newHeal(),
@@ -105,8 +113,10 @@ func (p *partition) hear(m *event.Message) {
 	case m.Heal:
 		p.needRead(m.To)
 	case m.From <= p.watermark():
+		before := p.watermark()
 		p.takeMessage(m)
 		p.takeKept()
+		p.measure(before, false)
 	default:
 		p.keep(m)
 		p.needRead(m.To)
@@ -173,19 +183,17 @@ func (p *partition) takeExtract(e *Extract) {
 	switch {
 	case watermark == sale.None:
 		p.complete = e.From
+		p.replacePlaces(e.Waiting)
 	case e.From > watermark:
 		// Rows that were caused between are not told: of what is in memory
 		// nobody knows whether it is still the latest.
 		p.forgetAll()
 		p.wake(0, watermark)
 		p.complete = e.From
+		p.replacePlaces(e.Waiting)
 	}
 	p.takeRows(e.Requests, e.Results, max(watermark, p.complete))
-	clear(p.sales)
-	clear(p.current)
-	for i := range e.Sales {
-		p.takeSale(&e.Sales[i])
-	}
+	p.replaceSales(e.Sales)
 	p.starts = slices.Clone(e.Starts)
 	p.wakeStarted()
 	p.dropStarts(e.OldestStart)
@@ -200,7 +208,7 @@ func (p *partition) takeRows(rows []sale.Request, results []sale.Result, from sa
 	first := len(p.order)
 	for i := range rows {
 		if rows[i].Cause >= from {
-			p.takeRow(rows[i])
+			p.takeRow(rows[i], from)
 		}
 	}
 	for _, result := range results {
@@ -213,28 +221,17 @@ func (p *partition) takeRows(rows []sale.Request, results []sale.Result, from sa
 	slices.SortFunc(p.order[first:], func(a, b caused) int { return cmp.Compare(a.cause, b.cause) })
 }
 
-// takeRow takes a row that is newer than all that is known of its request.
-func (p *partition) takeRow(row sale.Request) {
+// takeRow takes a row that is newer than all that is known of its request. It
+// was caused at or after from.
+func (p *partition) takeRow(row sale.Request, from sale.Offset) {
 	row.Buyer = "" // nobody asks a board for it
 	p.rows[row.Offset] = &row
 	p.order = append(p.order, caused{offset: row.Offset, cause: row.Cause})
 	delete(p.asked, row.Offset)
+	p.seat(&row, from)
 	p.noteHold(&row)
 	p.linkDuplicate(&row)
 	p.wakeOne(row.Offset)
-}
-
-// takeSale takes a sale, unless what is known is as new. A product's current
-// sale is its latest.
-func (p *partition) takeSale(s *sale.Sale) {
-	if known := p.sales[s.ID]; known != nil && known.Revision >= s.Revision {
-		return
-	}
-	p.sales[s.ID] = s
-	if latest := p.current[s.Product]; latest == nil || latest.ID <= s.ID {
-		p.current[s.Product] = s
-	}
-	p.board.products.LoadOrStore(s.Product, p)
 }
 
 // dropStarts forgets the starts that no running hold needs. The ends of those

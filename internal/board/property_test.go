@@ -15,6 +15,7 @@ import (
 	"github.com/anteroomhq/anteroom/internal/board"
 	"github.com/anteroomhq/anteroom/pkg/event"
 	"github.com/anteroomhq/anteroom/pkg/sale"
+	"github.com/anteroomhq/anteroom/pkg/sale/saletest"
 )
 
 // TestAnswersAreTrueOrNone drives a board with a random log, of which messages
@@ -24,6 +25,11 @@ func TestAnswersAreTrueOrNone(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		rapid.Check(struct{ rapid.TB }{t}, func(t *rapid.T) {
 			w := &world{T: t, stack: newStack(1, rapid.IntRange(1, 12).Draw(t, "limit"))}
+			if rapid.Bool().Draw(t, "a log of saletest") {
+				w.truth = newTruth(0)
+				w.ledger.truths[0] = w.truth
+				w.given = saletest.Log(t)
+			}
 			w.boundaries = []sale.Offset{0}
 			w.start()
 			defer func() { w.stop() }()
@@ -41,7 +47,9 @@ type world struct {
 	*rapid.T
 	*stack
 	clock      sale.Time
-	boundaries []sale.Offset // between committed batches
+	given      []sale.Record              // the log that is appended; without one, records are made up
+	places     map[sale.Offset]board.View // of requests that this board has shown to wait
+	boundaries []sale.Offset              // between committed batches
 	inFlight   []*event.Message
 	watermark  sale.Offset // seen last of this board
 	watches    []*watched
@@ -109,6 +117,13 @@ func (w *world) checkWatermark() {
 func (w *world) appendRecords() {
 	w.ledger.mu.Lock()
 	defer w.ledger.mu.Unlock()
+	if w.given != nil {
+		for range min(w.draw("records", 1, 20), len(w.given)-int(w.end())) {
+			r := w.given[w.end()]
+			w.add(r.Time, r.Product, r.Body)
+		}
+		return
+	}
 	for range w.draw("records", 1, 10) {
 		w.clock += sale.Time(w.draw("pass", 0, 300))
 		product := sale.Product([]string{"a", "b"}[w.draw("product", 0, 1)])
@@ -120,29 +135,58 @@ func (w *world) appendRecords() {
 			}
 		}
 		somewhere := sale.Offset(w.draw("request", max(0, int(w.end())-30), int(w.end())))
-		switch kind := w.draw("kind", 0, 19); {
+		var body sale.Body
+		switch kind := w.draw("kind", 0, 29); {
 		case kind < 1 || of == 0:
-			w.add(w.clock, product, sale.Create{
-				Rules: 1, BuyerKey: "k", Settings: sale.Settings{
-					Quantity: int64(w.draw("quantity", 1, 6)), HoldSeconds: int64(w.draw("hold", 1, 2)),
-					PerBuyerLimit: 2, MaxQuantityPerRequest: 2, Policy: sale.PolicyQueue,
-				},
-			})
-		case kind < 13:
-			w.add(w.clock, product, sale.Buy{
-				Sale: of, Buyer: sale.Buyer(fmt.Sprint("b", w.draw("buyer", 0, 4))),
-				Quantity: int64(max(1, w.draw("wish", -4, 3))), AcceptedAt: w.clock,
-			})
+			body = w.drawCreate()
 		case kind < 15:
-			w.add(w.clock, product, sale.Confirm{Request: somewhere, PaymentReference: "p"})
-		case kind < 16:
-			w.add(w.clock, product, sale.Release{Request: somewhere, By: sale.ByShopper})
+			body = sale.Buy{
+				Sale: of, Buyer: sale.Buyer(fmt.Sprint("b", w.draw("buyer", 0, 9))),
+				Quantity: int64(max(1, w.draw("wish", -4, 3))), AcceptedAt: w.clock,
+			}
 		case kind < 17:
-			w.add(w.clock, product, nil)
+			body = sale.Confirm{Request: somewhere, PaymentReference: "p"}
+		case kind < 19:
+			body = sale.Release{Request: somewhere, By: sale.ByShopper}
+		case kind < 20: // nothing that can be read
+		case kind < 23:
+			body = w.drawSteering(of, somewhere)
 		default:
-			w.add(w.clock, product, sale.Tick{Committed: sale.Offset(w.draw("committed", 0, int(w.end())))})
+			body = sale.Tick{Committed: sale.Offset(w.draw("committed", int(w.end())/2, int(w.end())))}
 		}
+		w.add(w.clock, product, body)
 	}
+}
+
+// drawCreate mostly makes a sale with a waitlist and a pace.
+func (w *world) drawCreate() sale.Body {
+	settings := waitlist(int64(w.draw("quantity", 1, 6)))
+	settings.HoldSeconds, settings.MaxHoldSeconds = int64(w.draw("hold", 1, 2)), 3
+	settings.PerBuyerLimit, settings.MaxQuantityPerRequest = 2, 2
+	settings.AdmitPerSecond = int64(max(0, w.draw("pace", -2, 3)))
+	settings.MaxActiveHolds = int64(max(0, w.draw("at once", -2, 3)))
+	settings.WaitlistCapacity = int64(w.draw("capacity", 0, 10))
+	if w.draw("queue", 0, 3) == 0 {
+		settings.Policy = sale.PolicyQueue
+	}
+	return sale.Create{Rules: sale.NewestRules, BuyerKey: "k", Settings: settings, Later: true}
+}
+
+// drawSteering makes one of the rarer commands.
+func (w *world) drawSteering(of, request sale.Offset) sale.Body {
+	version := w.sales[of][len(w.sales[of])-1].Version
+	url := fmt.Sprint("https://shop/", w.end())
+	quantity := int64(w.draw("units", 1, 9))
+	return []sale.Body{
+		sale.Pause{Sale: of},
+		sale.Resume{Sale: of},
+		sale.Resume{Sale: of},
+		sale.Extend{Request: request, Seconds: 3},
+		sale.Return{Request: request},
+		sale.Update{Sale: of, Version: version, Change: sale.Change{CheckoutURL: &url}},
+		sale.Update{Sale: of, Version: version, Change: sale.Change{Quantity: &quantity}},
+		sale.Close{Sale: of},
+	}[w.draw("steering", 0, 7)]
 }
 
 func (w *world) commitBatch() {
@@ -222,6 +266,7 @@ func (w *world) changeLedger() {
 func (w *world) restart() {
 	w.stop()
 	w.watches = nil
+	w.places = nil
 	w.watermark = sale.None
 	w.start()
 }
@@ -231,10 +276,12 @@ func (w *world) compare() {
 	for _, record := range w.records {
 		switch body := record.Body.(type) {
 		case sale.Buy:
-			w.lookup(body.Sale, record.Offset)
+			if body.Sale >= 0 { // else it has no ticket
+				w.lookup(body.Sale, record.Offset)
+			}
 		case nil:
 			w.lookup(0, record.Offset)
-		case sale.Confirm, sale.Release, sale.Create:
+		case sale.Confirm, sale.Release, sale.Create, sale.Extend, sale.Return, sale.Update, sale.Pause, sale.Resume, sale.Close:
 			w.compareResult(record.Offset)
 		}
 	}
@@ -255,8 +302,18 @@ func (w *world) lookup(of, offset sale.Offset) (board.View, bool) {
 	if got.Watermark < before {
 		w.Fatalf("request %d was answered at %d, the board was at %d", offset, got.Watermark, before)
 	}
+	got = w.withoutETA(w, got)
 	if diff := cmp.Diff(w.view(of, offset, got.Watermark), got); diff != "" {
 		w.Fatalf("request %d at watermark %d (-truth +board):\n%s", offset, got.Watermark, diff)
+	}
+	if last, ok := w.places[offset]; ok && last.State == got.State && got.Position > last.Position {
+		w.Fatalf("the place of request %d rose from %d to %d", offset, last.Position, got.Position)
+	}
+	if got.Position != board.NoPosition {
+		if w.places == nil {
+			w.places = make(map[sale.Offset]board.View)
+		}
+		w.places[offset] = got
 	}
 	return got, true
 }
@@ -305,7 +362,7 @@ func (w *world) compareSales() {
 	var got []sale.Sale
 	latest := make(map[sale.Product]sale.Offset)
 	for _, s := range w.Sales() {
-		got = append(got, s.Sale)
+		got = append(got, *s.Sale)
 		latest[s.Product] = max(latest[s.Product], s.ID)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -322,8 +379,11 @@ func (w *world) compareSales() {
 }
 
 func (w *world) watchOne() {
+	if w.end() == 0 {
+		return
+	}
 	offset := sale.Offset(w.draw("request", 0, int(w.end())-1))
-	if buy, ok := w.records[offset].Body.(sale.Buy); ok {
+	if buy, ok := w.records[offset].Body.(sale.Buy); ok && buy.Sale >= 0 {
 		w.watches = append(w.watches, &watched{Watch: w.Watch(0, offset), of: buy.Sale, offset: offset, look: true})
 	}
 }

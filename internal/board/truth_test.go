@@ -17,8 +17,9 @@ type truth struct {
 	core      *sale.Partition
 	records   []sale.Record
 
-	now      []sale.Time   // by watermark
-	oldest   []sale.Offset // OldestStart by watermark
+	now      []sale.Time      // by watermark
+	oldest   []sale.Offset    // OldestStart by watermark
+	waiting  [][]sale.Request // those that are waitlisted or reserved, by watermark
 	rows     map[sale.Offset][]sale.Request
 	defaults map[sale.Offset]sale.Request
 	results  map[sale.Offset]sale.Result
@@ -29,14 +30,12 @@ type truth struct {
 }
 
 func newTruth(partition int32) *truth {
-	tr := &truth{
+	return &truth{
 		partition: partition, core: sale.New(),
-		now: []sale.Time{0}, oldest: []sale.Offset{0},
+		now: []sale.Time{0}, oldest: []sale.Offset{0}, waiting: [][]sale.Request{nil},
 		rows: make(map[sale.Offset][]sale.Request), defaults: make(map[sale.Offset]sale.Request),
 		results: make(map[sale.Offset]sale.Result), sales: make(map[sale.Offset][]sale.Sale),
 	}
-	tr.add(0, "", sale.Schema{Version: sale.FirstSchema})
-	return tr
 }
 
 func (tr *truth) end() sale.Offset { return sale.Offset(len(tr.records)) }
@@ -51,6 +50,13 @@ func (tr *truth) add(at sale.Time, product sale.Product, body sale.Body) sale.Of
 	tr.records = append(tr.records, record)
 	tr.now = append(tr.now, tr.core.Now())
 	tr.oldest = append(tr.oldest, tr.core.OldestStart())
+	var waiting []sale.Request
+	for _, r := range tr.core.Snapshot().Requests {
+		if r.State == sale.Waitlisted || r.State == sale.Reserved {
+			waiting = append(waiting, r)
+		}
+	}
+	tr.waiting = append(tr.waiting, waiting)
 	for _, d := range changes.Decisions {
 		switch d.Kind {
 		case sale.OfRequest:
@@ -110,8 +116,36 @@ func (tr *truth) startsAt(watermark sale.Offset) []sale.Start {
 	return all
 }
 
+// place counts those who are before a request that waits.
+func (tr *truth) place(row *sale.Request, watermark sale.Offset) int64 {
+	var ahead int64
+	for _, other := range tr.waiting[watermark] {
+		if other.Sale != row.Sale || other.State != row.State {
+			continue
+		}
+		sooner := other.Offset < row.Offset
+		if row.State == sale.Reserved && other.Granted != row.Granted {
+			sooner = other.Granted < row.Granted
+		}
+		if sooner {
+			ahead++
+		}
+	}
+	return ahead
+}
+
+// saleAt gives a sale at a watermark, or nil.
+func (tr *truth) saleAt(id, watermark sale.Offset) *sale.Sale {
+	for _, s := range tr.salesAt(watermark) {
+		if s.ID == id {
+			return &s
+		}
+	}
+	return nil
+}
+
 // view is what a board at a watermark has to say of a request whose ticket
-// names the sale of.
+// names the sale of. It says nothing of an ETA, which is not of the log.
 func (tr *truth) view(of, offset, watermark sale.Offset) board.View {
 	v := board.View{
 		Partition: tr.partition, Offset: offset, Sale: of,
@@ -136,13 +170,21 @@ func (tr *truth) view(of, offset, watermark sale.Offset) board.View {
 	v.Offset, v.State, v.Reason, v.HasRow = row.Offset, row.State, row.Reason, true
 	v.Product, v.Quantity, v.Payment = row.Product, row.Quantity, row.Payment
 	v.AcceptedAt, v.DecidedAt = row.AcceptedAt, row.DecidedAt
-	if row.State == sale.Held {
+	switch row.State {
+	case sale.Waitlisted, sale.Reserved:
+		v.Position = tr.place(row, watermark)
+	case sale.Held:
+		var starts sale.Starts
 		for _, start := range tr.starts {
-			if start.Below > row.HeldSince && start.Cause < watermark {
-				v.ExpiresAt = start.At + sale.Time(tr.sales[row.Sale][0].HoldSeconds*1000)
-				break
+			if start.Cause < watermark {
+				starts = append(starts, start)
 			}
 		}
+		of := tr.saleAt(row.Sale, watermark)
+		if end, begun := of.EndOf(row, starts); begun {
+			v.ExpiresAt, v.CheckoutURL = end, of.CheckoutURL
+		}
+	case sale.Queued, sale.SoldOut, sale.Rejected, sale.Released, sale.Confirmed, sale.Expired, sale.Returned:
 	}
 	return v
 }
@@ -183,13 +225,21 @@ func (tr *truth) caused(from, to sale.Offset) (rows []sale.Request, results []sa
 
 // extract is what a ledger says at a watermark.
 func (tr *truth) extract(from sale.Offset, watermark sale.Offset, limit int) board.Extract {
+	asked := from
 	rows, results := tr.caused(from, watermark)
 	for len(rows) > limit || len(results) > limit {
 		from++
 		rows, results = tr.caused(from, watermark)
 	}
+	var waiting []board.Waiting
+	if from > asked {
+		for _, r := range slices.Backward(tr.waiting[watermark]) {
+			waiting = append(waiting, board.Waiting{Offset: r.Offset, Sale: r.Sale, State: r.State, Granted: r.Granted})
+		}
+	}
 	return board.Extract{
-		Topic: topic, Epoch: 1, Watermark: watermark, Now: tr.now[watermark], From: from,
+		Waiting: waiting,
+		Topic:   topic, Epoch: 1, Watermark: watermark, Now: tr.now[watermark], From: from,
 		Requests: rows, Results: results, Sales: tr.salesAt(watermark),
 		Starts: tr.startsAt(watermark), OldestStart: tr.oldest[watermark],
 	}

@@ -6,9 +6,10 @@ import "github.com/anteroomhq/anteroom/pkg/sale"
 type Watch struct {
 	// C has an element when the answer of Lookup may have changed since it was
 	// last received from: the request's row, or that of the request that a
-	// duplicate stands for; its default outcome; the start of its hold; or
-	// that memory had to drop what it knew. It says nothing of the movement
-	// of the line. It holds one element at most and is never closed.
+	// duplicate stands for; its default outcome; the start of its hold; what
+	// its sale says of the end of that, or of where to pay; or that memory had
+	// to drop what it knew. It says nothing of the movement of the line and of
+	// places, nor of an ETA. It holds one element at most and is never closed.
 	C <-chan struct{}
 
 	signal chan struct{}
@@ -120,6 +121,17 @@ func (p *partition) wake(from, to sale.Offset) {
 	}
 	for offset := range p.watches {
 		if from <= offset && offset < to {
+			p.wakeOne(offset)
+		}
+	}
+}
+
+// wakeHolds notes those who watch a hold of a sale, or a request that may be
+// one. It looks at all that is watched, which is for rare changes.
+func (p *partition) wakeHolds(of sale.Offset) {
+	for offset := range p.watches {
+		row, known := p.row(offset)
+		if !known || row != nil && row.Sale == of && row.State == sale.Held {
 			p.wakeOne(offset)
 		}
 	}

@@ -5,12 +5,20 @@ import (
 	"net/http"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/anteroomhq/anteroom/pkg/sale"
 )
+
+// sellOut opens a sale of one unit, and sells it for good.
+func (w *world) sellOut(product sale.Product) {
+	w.openSale(product, nil)
+	of := sale.Offset(w.entries(0) - 1)
+	w.record(0, product, sale.Buy{Sale: of, Buyer: "somebody", Quantity: 1})
+	w.record(0, product, sale.Confirm{Request: of + 1, PaymentReference: "p"})
+	w.decide(0)
+}
 
 // fastLog acknowledges at once and keeps nothing.
 type fastLog struct {
@@ -41,10 +49,11 @@ func (n nowhere) WriteHeader(int)             {}
 func BenchmarkCalls(b *testing.B) {
 	w := newWorld()
 	w.openSale("shirt", nil)
+	w.sellOut("gone")
 	w.decide(1)
 	i := w.ingressOf(b, func(c *Config) {
 		c.Log = &fastLog{world: w, next: 10}
-		c.Gate = fastGate{&fakeGate{hints: map[sale.Buyer]Hint{}, last: map[sale.Buyer]time.Time{}}}
+		c.Gate = fastGate{newFakeGate()}
 	})
 	s := i.buys(b, "ada")
 	idle := echo.New()
@@ -76,6 +85,12 @@ func BenchmarkCalls(b *testing.B) {
 		},
 		"buy with a body": func(n int) *http.Request {
 			return request("POST", "/v1/products/shirt/buy", `{"quantity":1}`, as(fmt.Sprint("other", n)))
+		},
+		"sold out": func(n int) *http.Request {
+			return request("POST", "/v1/products/gone/buy", "", as("buyer"+strconv.Itoa(n)))
+		},
+		"sold out with a body": func(n int) *http.Request {
+			return request("POST", "/v1/products/gone/buy", `{"quantity":1}`, as("buyer"+strconv.Itoa(n)))
 		},
 	} {
 		b.Run(name, func(b *testing.B) {

@@ -14,9 +14,10 @@ import (
 	"github.com/anteroomhq/anteroom/pkg/ticket"
 )
 
-// click is a buy that is well formed, of a sale that can still sell.
+// click is a buy that is well formed, of a sale that is known.
 type click struct {
 	ask       Ask
+	key       uint64 // of the buyer in Ingress.recent
 	partition int32
 	quantity  int64
 	limit     int64 // of units that one buyer may have
@@ -27,13 +28,13 @@ func (i *Ingress) buy(c echo.Context) error {
 	started := time.Now()
 	of, known := i.board.Sale(sale.Product(c.Param("product")))
 	code := buyAccepted
-	repeated, err := i.answerBuy(c, of, known)
-	var p *problem
+	repeated, err := i.answerBuy(c, &of, known)
 	switch {
-	case errors.As(err, &p):
-		code = p.refusal.code()
 	case err != nil:
 		code = internalError.code()
+		if p, ok := errors.AsType[*problem](err); ok {
+			code = p.refusal.code()
+		}
 	case repeated:
 		code = buyRepeated
 	}
@@ -42,22 +43,47 @@ func (i *Ingress) buy(c echo.Context) error {
 	return err
 }
 
-func (i *Ingress) answerBuy(c echo.Context, of board.SaleView, known bool) (repeated bool, err error) {
-	k, err := i.clickOf(c, of, known)
+// answerBuy answers a click. One that the sale's decided state refuses costs no
+// call of a backend, and of a crowd that comes too late hardly anything here
+// either; but whoever has a live request, as far as this ingress remembers, is
+// given its ticket all the same, before any limit: see recent and earlier.
+func (i *Ingress) answerBuy(c echo.Context, of *board.SaleView, known bool) (repeated bool, err error) {
+	buyer, quantity, err := i.wishOf(c, of, known)
 	if err != nil {
 		return false, err
 	}
-	hint, repeated, err := i.place(c.Request().Context(), k)
+	key := i.recent.key(of.Partition, of.ID, buyer)
+	refusal := turnedAway(of, quantity)
+	if refusal != nil && !i.recent.has(key) {
+		return false, refusal
+	}
+	k, err := i.clickOf(of, buyer, quantity)
+	if err != nil {
+		return false, err
+	}
+	k.key = key
+	var hint Hint
+	if refusal != nil {
+		repeated = true
+		hint, err = i.earlier(c.Request().Context(), &k, refusal)
+	} else {
+		hint, repeated, err = i.place(c.Request().Context(), &k)
+	}
 	if err != nil {
 		return repeated, err
 	}
+	return repeated, i.answerTicket(c, &k, hint, repeated)
+}
+
+// answerTicket shows the request that a click has.
+func (i *Ingress) answerTicket(c echo.Context, k *click, hint Hint, repeated bool) error {
 	request := ticket.Ticket{
 		Log: i.logID, Partition: k.partition, Offset: int64(hint.Offset), Sale: int64(k.ask.Sale),
 		Product: string(k.ask.Product), Quantity: int(hint.Quantity), AcceptedAt: int64(hint.AcceptedAt),
 	}
 	text, err := i.tickets.Sign(request)
 	if err != nil {
-		return repeated, err
+		return err
 	}
 	holder := claim{request, text}
 	now, err := i.show(c.Request().Context(), &holder, marker{})
@@ -67,39 +93,41 @@ func (i *Ingress) answerBuy(c echo.Context, of board.SaleView, known bool) (repe
 	header := c.Response().Header()
 	header.Set("ETag", now.tag(i))
 	if repeated {
-		return true, writeJSON(c, http.StatusOK, &now.status)
+		return writeJSON(c, http.StatusOK, &now.status)
 	}
 	header.Set("Location", "/queue/"+now.status.Ticket)
-	return false, writeJSON(c, http.StatusAccepted, &now.status)
+	return writeJSON(c, http.StatusAccepted, &now.status)
 }
 
-// clickOf refuses what must not reach the log, from what is known here.
-func (i *Ingress) clickOf(c echo.Context, of board.SaleView, known bool) (click, error) {
-	buyer, err := i.identify(c.Request())
-	if err != nil {
-		return click{}, err
+// wishOf says who wants how much. It refuses what no sale in this state or
+// another could take.
+func (i *Ingress) wishOf(c echo.Context, of *board.SaleView, known bool) (buyer string, quantity int64, err error) {
+	if buyer, err = i.identify(c.Request()); err != nil {
+		return "", 0, err
 	}
 	body := struct {
 		Quantity int64 `json:"quantity"`
 	}{Quantity: 1}
 	if err := readBody(c, &body); err != nil {
-		return click{}, err
-	}
-	if body.Quantity < 1 || body.Quantity > sale.MaxQuantity {
-		return click{}, refusef(invalidRequest, "quantity must be a whole number from 1 to %d", sale.MaxQuantity)
+		return "", 0, err
 	}
 	switch {
+	case body.Quantity < 1 || body.Quantity > sale.MaxQuantity:
+		return "", 0, refusef(invalidRequest, "quantity must be a whole number from 1 to %d", sale.MaxQuantity)
 	case !known && !i.board.Ready():
-		return click{}, cannotTell("this server does not know the sales yet")
+		return "", 0, cannotTell("this server does not know the sales yet")
 	case !known:
-		return click{}, refuse(unknownProduct, "")
+		return "", 0, refuse(unknownProduct, "")
 	case body.Quantity > of.MaxQuantityPerRequest:
-		return click{}, refusef(invalidRequest, "quantity must be at most %d", of.MaxQuantityPerRequest)
+		return "", 0, refusef(invalidRequest, "quantity must be at most %d", of.MaxQuantityPerRequest)
 	case of.Stopped != "":
-		return click{}, cannotTell("the sale stands still until an operator has looked at it")
-	case of.SoldOutForGood():
-		return click{}, refuse(soldOutForGood, "")
+		return "", 0, cannotTell("the sale stands still until an operator has looked at it")
 	}
+	return buyer, body.Quantity, nil
+}
+
+// clickOf gives the buyer the name that the log knows.
+func (i *Ingress) clickOf(of *board.SaleView, buyer string, quantity int64) (click, error) {
 	pseudonym, err := i.buyers.Of(of.BuyerKey, i.logID, of.Partition, int64(of.ID), buyer)
 	if err != nil {
 		// Its buyers are forgotten, so nobody could tell who has bought already.
@@ -108,13 +136,27 @@ func (i *Ingress) clickOf(c echo.Context, of board.SaleView, known bool) (click,
 		}
 		return click{}, cannotTell("this server lacks a key of the sale")
 	}
-	return click{
+	k := click{
 		ask: Ask{
 			Log: i.topic.Topic(), Product: of.Product, Sale: of.ID, Buyer: sale.Buyer(pseudonym),
 		},
-		partition: of.Partition, quantity: body.Quantity, limit: of.PerBuyerLimit,
-	}, nil
+		partition: of.Partition, quantity: quantity, limit: of.PerBuyerLimit,
+	}
+	if of.Policy == sale.PolicyReject {
+		k.ask.Units = quantity
+	}
+	return k, nil
 }
+
+// sameQuantity refuses a click for another quantity than its buyer's request.
+func (k *click) sameQuantity(known Hint) error {
+	if known.Quantity != k.quantity {
+		return refusef(differentQuantity, "the earlier request is for %d", known.Quantity)
+	}
+	return nil
+}
+
+const clientLeft = "the client has left"
 
 // errAbandoned settles a flight whose click went away before it had been
 // appended. One of those who joined it begins another.
@@ -122,7 +164,7 @@ var errAbandoned = errors.New("the click was given up")
 
 // place gives the buyer's request: a new one, or, where repeated is true, the
 // one that the buyer has already.
-func (i *Ingress) place(ctx context.Context, k click) (hint Hint, repeated bool, err error) {
+func (i *Ingress) place(ctx context.Context, k *click) (hint Hint, repeated bool, err error) {
 	patience := time.NewTimer(appendWait)
 	defer patience.Stop()
 	for {
@@ -132,30 +174,35 @@ func (i *Ingress) place(ctx context.Context, k click) (hint Hint, repeated bool,
 		} else {
 			repeated = true
 		}
-		select {
-		case <-f.settled:
-		case <-patience.C:
-			return Hint{}, repeated, cannotTell("the log has not answered in time; ask again for the ticket")
-		case <-ctx.Done():
-			return Hint{}, repeated, cannotTell("the client has left")
-		}
+		err := f.wait(ctx, patience)
 		switch {
-		case f.refusal == nil:
-			if repeated && f.hint.Quantity != k.quantity {
-				return Hint{}, true, refusef(differentQuantity, "the earlier request is for %d", f.hint.Quantity)
-			}
-			return f.hint, repeated, nil
-		case errors.Is(f.refusal, errAbandoned) && !first:
+		case err == nil && repeated:
+			return f.hint, true, k.sameQuantity(f.hint)
+		case err == nil:
+			return f.hint, false, nil
+		case errors.Is(err, errAbandoned) && !first:
 			continue
-		case errors.Is(f.refusal, errAbandoned):
-			return Hint{}, false, cannotTell("the client has left")
+		case errors.Is(err, errAbandoned):
+			return Hint{}, false, cannotTell(clientLeft)
 		}
-		return Hint{}, repeated, f.refusal
+		return Hint{}, repeated, err
+	}
+}
+
+// wait waits until the flight is settled, and gives its refusal.
+func (f *flight) wait(ctx context.Context, patience *time.Timer) error {
+	select {
+	case <-f.settled:
+		return f.refusal
+	case <-patience.C:
+		return cannotTell("the log has not answered in time; ask again for the ticket")
+	case <-ctx.Done():
+		return cannotTell(clientLeft)
 	}
 }
 
 // launch settles the flight or appends the record whose acknowledgement will.
-func (i *Ingress) launch(ctx context.Context, k click, f *flight) (repeated bool) {
+func (i *Ingress) launch(ctx context.Context, k *click, f *flight) (repeated bool) {
 	known, refusal, appended := Hint{}, errAbandoned, false // what a panic would leave behind
 	defer func() {
 		if !appended {
@@ -163,39 +210,52 @@ func (i *Ingress) launch(ctx context.Context, k click, f *flight) (repeated bool
 			i.flights.end(f)
 		}
 	}()
-	hint, err := i.pass(ctx, k)
+	hint, lease, err := i.pass(ctx, k)
 	switch {
 	case err != nil:
 		refusal = err
 	case hint != nil:
 		known, refusal = *hint, nil
+		i.recent.put(k.key, k.ask.Buyer, known)
 		return true
 	default:
-		err := i.appendBuy(k, f)
+		err := i.appendBuy(k, lease, f)
 		refusal, appended = err, err == nil
+		if err != nil && lease != "" {
+			i.gate.Yield(k.ask, lease) // certainly not in the log
+		}
 	}
 	return false
 }
 
 // pass asks the gate. It gives a request that the buyer has already, or nil for
-// a buyer who may have a new one.
-func (i *Ingress) pass(ctx context.Context, k click) (*Hint, error) {
-	admission, err := i.admit(ctx, k.ask)
+// a buyer who may have a new one, with the lease that lets it in where the
+// sale's policy wants one.
+func (i *Ingress) pass(ctx context.Context, k *click) (known *Hint, lease string, err error) {
+	ask := k.ask
+	admission, err := i.admit(ctx, ask)
 	if err == nil && admission.Hint != nil {
-		known, serr := i.stands(ctx, k, *admission.Hint)
-		if serr != nil || known != nil {
-			return known, serr
+		known, err := i.stands(ctx, k, *admission.Hint)
+		if err != nil || known != nil {
+			return known, "", err
 		}
-		k.ask.Fresh = true
-		admission, err = i.admit(ctx, k.ask)
+		ask.Fresh = true
+		admission, err = i.admit(ctx, ask)
+		if err != nil {
+			return nil, "", err
+		}
 	}
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, "", err
 	case admission.RetryAfter > 0:
-		return nil, &problem{refusal: rateLimited, detail: "one click a second is enough", retryAfter: admission.RetryAfter}
+		return nil, "", &problem{refusal: rateLimited, detail: "one click a second is enough", retryAfter: admission.RetryAfter}
+	case admission.Full:
+		return nil, "", comesBack("others are about to get what is left")
+	case admission.Unknown:
+		return nil, "", cannotTell("what is left of the sale is not known here for the moment")
 	}
-	return nil, nil
+	return nil, admission.Lease, nil
 }
 
 // admit asks the gate, or the local limiter where that cannot tell.
@@ -214,7 +274,7 @@ func (i *Ingress) admit(ctx context.Context, ask Ask) (Admission, error) {
 
 // stands asks the board whether a hint's request is still the answer to the
 // click, and gives it with the quantity that it has there, or nil.
-func (i *Ingress) stands(ctx context.Context, k click, hint Hint) (*Hint, error) {
+func (i *Ingress) stands(ctx context.Context, k *click, hint Hint) (*Hint, error) {
 	if hint.Offset < 0 || hint.Quantity < 1 {
 		return nil, nil
 	}
@@ -239,14 +299,18 @@ func (i *Ingress) stands(ctx context.Context, k click, hint Hint) (*Hint, error)
 
 // appendBuy appends the record. Its acknowledgement settles the flight,
 // whoever still waits for it, and has the gate remember the request; until the
-// gate has, the next click joins the flight.
-func (i *Ingress) appendBuy(k click, f *flight) error {
+// gate has, the next click joins the flight. Where it fails nothing was
+// appended.
+func (i *Ingress) appendBuy(k *click, lease string, f *flight) error {
 	accepted := time.Now()
-	hint := Hint{Quantity: k.quantity, AcceptedAt: sale.Time(accepted.UnixMilli())}
-	value, err := event.Encode(sale.Buy{Sale: k.ask.Sale, Buyer: k.ask.Buyer, Quantity: k.quantity, AcceptedAt: hint.AcceptedAt})
+	hint := Hint{Offset: sale.None, Quantity: k.quantity, AcceptedAt: sale.Time(accepted.UnixMilli())}
+	value, err := event.Encode(sale.Buy{
+		Sale: k.ask.Sale, Buyer: k.ask.Buyer, Quantity: hint.Quantity, AcceptedAt: hint.AcceptedAt, Lease: lease,
+	})
 	if err != nil {
 		return err
 	}
+	i.recent.put(k.key, k.ask.Buyer, hint) // so that a click that is turned away looks for the flight
 	err = i.topic.Append(k.partition, []byte(k.ask.Product), value, func(offset sale.Offset, err error) {
 		i.metrics.produce.Observe(time.Since(accepted).Seconds())
 		if err != nil || offset < 0 {
@@ -256,6 +320,7 @@ func (i *Ingress) appendBuy(k click, f *flight) error {
 		}
 		i.board.NoteAppended(k.partition, offset)
 		hint.Offset = offset
+		i.recent.put(k.key, k.ask.Buyer, hint)
 		f.settle(hint, nil)
 		i.gate.Remember(k.ask, hint, func() { i.flights.end(f) })
 	})

@@ -135,7 +135,7 @@ func TestBuysThatTheDoorRefuses(t *testing.T) {
 		code    string
 	}{
 		"sold out for good": {func(w *world, i *Ingress, t *testing.T) {
-			i.buys(t, "bob")
+			i.buys(t, "ada")
 			w.record(0, "shirt", sale.Confirm{Request: 2, PaymentReference: "p"})
 			w.decide(0)
 		}, 410, "sold_out"},
@@ -352,7 +352,10 @@ func TestHintThatIsOver(t *testing.T) {
 		if s := i.polls(t, first); s.State != sale.SoldOut {
 			t.Fatalf("%+v", s)
 		}
-		// The unit may come back, so she may stand in line again, once a second.
+		w.record(0, "shirt", sale.Release{Request: 2, By: sale.ByShopper})
+		w.decide(0)
+		synctest.Wait()
+		// It came back, so she may stand in line again, once a second.
 		i.call(t, "POST", "/v1/products/shirt/buy", "", as("ada")).refused(429, "rate_limited")
 		pass(time.Second)
 		if s := i.buys(t, "ada"); s.Ticket == first.Ticket {

@@ -32,7 +32,9 @@ func (i *Ingress) command(ctx context.Context, partition int32, product sale.Pro
 	case err == nil:
 		return offset, result, nil
 	case errors.Is(err, board.ErrNoResult):
-		return offset, sale.Result{}, err // a record that is malformed: a mistake of this package
+		// The record says nothing to the core: it is above the log's schema.
+		i.log.Error("the log cannot read a command of this version: raise its schema with anteroom migrate", "partition", partition, "offset", offset, "error", err)
+		return offset, sale.Result{}, cannotTell("the log cannot read such a command until an operator has raised its schema")
 	}
 	return offset, sale.Result{}, errUndecided
 }
@@ -66,4 +68,37 @@ func (i *Ingress) appendCommand(ctx context.Context, partition int32, product sa
 	case <-ctx.Done():
 		return sale.None, cannotTell("the log has not answered in time; it is safe to repeat the command")
 	}
+}
+
+// refusedBy words the core's refusal of a command.
+func refusedBy(code sale.Code) error {
+	switch code {
+	case sale.CodeDone:
+		return nil
+	case sale.CodeNotHeld:
+		return refuse(notHeld, "")
+	case sale.CodeHoldExpired:
+		return refuse(holdExpired, "")
+	case sale.CodeOtherPayment:
+		return refuse(otherPayment, "")
+	case sale.CodeHoldLimit:
+		return refuse(holdLimit, "")
+	case sale.CodeNotConfirmed:
+		return refuse(notConfirmed, "")
+	case sale.CodeAlreadyOpen:
+		return refuse(alreadyOpen, "")
+	case sale.CodeInvalid:
+		return refuse(invalidRequest, "the sale cannot have these settings")
+	case sale.CodeUnknownSale:
+		return refuse(unknownSale, "")
+	case sale.CodeStaleVersion:
+		return refuse(staleVersion, "")
+	case sale.CodeQuantityInUse:
+		return refuse(quantityInUse, "")
+	case sale.CodeSaleClosed:
+		return refuse(saleClosed, "")
+	case sale.CodeNotOpen:
+		return refuse(notOpen, "")
+	}
+	return refuse(internalError, "the log refused the command for a reason that this server does not know: "+string(code))
 }

@@ -12,6 +12,9 @@
 //   - While a buyer's click is in flight here, another one of the same buyer
 //     joins it: between the append and the moment when the gate remembers it,
 //     a double click makes no second record.
+//   - A click that the sale's decided state refuses costs no call of a backend.
+//     A buyer of whom this ingress remembers a live request is given its ticket
+//     there too: see door.go and recent.go.
 //   - Within one state it never shows a position above one that the client has
 //     seen, also if another ingress showed it, as far as the client says what
 //     that was: see markers.go.

@@ -52,6 +52,14 @@ func (f *flights) join(buyer sale.Buyer) (*flight, bool) {
 	return begun, true
 }
 
+// find gives the buyer's flight, or nil.
+func (f *flights) find(buyer sale.Buyer) *flight {
+	shard := &f.shards[maphash.String(f.seed, string(buyer))%uint64(len(f.shards))]
+	shard.Lock()
+	defer shard.Unlock()
+	return shard.of[buyer]
+}
+
 // end takes a flight out: the next click begins another one.
 func (f *flights) end(over *flight) {
 	shard := &f.shards[maphash.String(f.seed, string(over.buyer))%uint64(len(f.shards))]

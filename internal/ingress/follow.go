@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/anteroomhq/anteroom/internal/board"
-	"github.com/anteroomhq/anteroom/pkg/sale"
 )
 
 // Times of streams.
@@ -33,7 +32,7 @@ const (
 )
 
 // follow sends a request's status, which is first now, on every change, and its
-// position from time to time, until the state is final. watch was begun before
+// position, in the line or among those who wait, from time to time, until the state is final. watch was begun before
 // first was looked up. A slow client holds up only itself: what happens while
 // it is being written to is looked up afterwards, not queued.
 func (i *Ingress) follow(ctx context.Context, of *claim, watch *board.Watch, first shown, out stream) ending {
@@ -57,7 +56,7 @@ func (i *Ingress) follow(ctx context.Context, of *claim, watch *board.Watch, fir
 		case err != nil:
 			// A change is told once, and this one could not be read.
 			again.Reset(time.Second + rand.N(time.Second))
-		case sent.status.State == sale.Queued:
+		case sent.moves:
 			again.Reset(untilMove(&sent.status))
 		default:
 			again.Stop()
@@ -90,7 +89,7 @@ func (i *Ingress) idle(ctx context.Context, watch *board.Watch, again *time.Time
 }
 
 // newsAfter reports whether a client that was sent another status is to be sent
-// this one: it differs, or the line has moved on.
+// this one: it differs, or those before it have become fewer.
 func (s *shown) newsAfter(sent *shown) bool {
 	if s.fingerprint != sent.fingerprint {
 		return true

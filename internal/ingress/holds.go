@@ -94,70 +94,120 @@ func (i *Ingress) confirm(c echo.Context) error {
 	if !visible(body.PaymentReference, maxPayment) {
 		return refusef(invalidRequest, "payment_reference must be 1 to %d visible ASCII characters", maxPayment)
 	}
-	t, err := i.heldTarget(c)
+	t, err := i.commandTarget(c, notHeld)
 	if err != nil {
 		return err
 	}
-	switch {
-	case t.view.State == sale.Confirmed && t.view.Payment == body.PaymentReference:
-		return i.answer(c, http.StatusOK, &t)
-	case t.view.State == sale.Confirmed:
+	if t.view.State == sale.Confirmed {
+		if t.view.Payment == body.PaymentReference {
+			return i.answer(c, http.StatusOK, &t)
+		}
 		return refuse(otherPayment, "")
-	case t.view.State == sale.Released:
-		return refuse(notHeld, "the hold was given back")
+	}
+	if err := withoutHold(t.view.State); err != nil {
+		return err
 	}
 	return i.act(c, &t, sale.Confirm{Request: t.view.Offset, PaymentReference: body.PaymentReference})
 }
 
 const maxPayment = 128
 
-// release is POST /v1/holds/{request}/release.
-func (i *Ingress) release(c echo.Context) error {
+// extend is POST /v1/holds/{request}/extend.
+func (i *Ingress) extend(c echo.Context) error {
 	if err := i.merchant.check(c.Request()); err != nil {
 		return err
 	}
-	if err := readBody(c, &struct{}{}); err != nil {
+	var body struct {
+		Seconds int64 `json:"seconds"`
+	}
+	if err := readBody(c, &body); err != nil {
 		return err
 	}
-	t, err := i.heldTarget(c)
+	if body.Seconds < 1 || body.Seconds > sale.MaxHoldSeconds {
+		return refusef(invalidRequest, "seconds must be a whole number from 1 to %d", sale.MaxHoldSeconds)
+	}
+	t, err := i.commandTarget(c, notHeld)
+	if err != nil {
+		return err
+	}
+	if err := withoutHold(t.view.State); err != nil {
+		return err
+	}
+	return i.act(c, &t, sale.Extend{Request: t.view.Offset, Seconds: body.Seconds})
+}
+
+// release is POST /v1/holds/{request}/release. It takes what the request has: a
+// hold, a unit whose checkout window is to open, or a place.
+func (i *Ingress) release(c echo.Context) error {
+	t, err := i.bareCommand(c, notHeld)
 	if err != nil {
 		return err
 	}
 	if t.view.State == sale.Released {
 		return i.answer(c, http.StatusOK, &t)
 	}
-	if t.view.State == sale.Confirmed {
-		return refuse(notHeld, "the request is confirmed")
+	if err := withoutHold(t.view.State); err != nil {
+		return err
 	}
 	return i.act(c, &t, sale.Release{Request: t.view.Offset, By: sale.ByMerchant})
 }
 
-// heldTarget reads the request of a merchant's command. It refuses what has no
-// hold for certain, so that it does not reach the log; a board that may be
-// behind leaves the answer to the log.
-func (i *Ingress) heldTarget(c echo.Context) (target, error) {
+// giveBack is POST /v1/holds/{request}/return: after a refund the unit is free
+// again.
+func (i *Ingress) giveBack(c echo.Context) error {
+	t, err := i.bareCommand(c, notConfirmed)
+	switch {
+	case err != nil:
+		return err
+	case t.view.State == sale.Returned:
+		return i.answer(c, http.StatusOK, &t)
+	case t.view.State.Final():
+		return refuse(notConfirmed, "the request is "+string(t.view.State))
+	}
+	return i.act(c, &t, sale.Return{Request: t.view.Offset})
+}
+
+// bareCommand reads a merchant's command that says nothing but what it is.
+func (i *Ingress) bareCommand(c echo.Context, without refusal) (target, error) {
+	if err := i.merchant.check(c.Request()); err != nil {
+		return target{}, err
+	}
+	if err := readBody(c, &struct{}{}); err != nil {
+		return target{}, err
+	}
+	return i.commandTarget(c, without)
+}
+
+// commandTarget reads the request of a merchant's command. One that is still in
+// the line for certain is refused with without; where the board may be behind,
+// the log has to tell.
+func (i *Ingress) commandTarget(c echo.Context, without refusal) (target, error) {
 	ctx := c.Request().Context()
 	t, err := i.targetOf(ctx, c.Param("request"))
-	if err != nil {
+	if err != nil || t.view.State != sale.Queued {
 		return t, err
 	}
-	if t.view.State == sale.Queued {
-		reached := i.catchUp(ctx, t.Partition, t.view.Offset+1)
-		if errors.Is(reached, board.ErrBehind) {
-			return t, refuse(notHeld, "the request is still in the line")
-		}
-		if t.view, err = i.lookup(ctx, t.Partition, t.view.Sale, t.view.Offset); err != nil {
-			return t, i.unreadable(err)
-		}
+	reached := i.catchUp(ctx, t.Partition, t.view.Offset+1)
+	if errors.Is(reached, board.ErrBehind) {
+		return t, refuse(without, "the request is still in the line")
 	}
-	switch t.view.State {
-	case sale.Expired:
-		return t, refuse(holdExpired, "")
-	case sale.SoldOut, sale.Rejected, sale.Returned:
-		return t, refuse(notHeld, "the request is "+string(t.view.State))
-	case sale.Queued, sale.Held, sale.Reserved, sale.Waitlisted, sale.Confirmed, sale.Released:
+	if t.view, err = i.lookup(ctx, t.Partition, t.view.Sale, t.view.Offset); err != nil {
+		return t, i.unreadable(err)
 	}
 	return t, nil
+}
+
+// withoutHold refuses what has no hold and will not get one, so that it does not
+// reach the log.
+func withoutHold(state sale.State) error {
+	switch state {
+	case sale.Expired:
+		return refuse(holdExpired, "")
+	case sale.Confirmed, sale.SoldOut, sale.Rejected, sale.Released, sale.Returned:
+		return refuse(notHeld, "the request is "+string(state))
+	case sale.Queued, sale.Held, sale.Reserved, sale.Waitlisted: // it may be held when the record acts
+	}
+	return nil
 }
 
 // act appends a merchant's command about a target and answers with what it did.
@@ -173,62 +223,4 @@ func (i *Ingress) act(c echo.Context, t *target, body sale.Body) error {
 		return err
 	}
 	return i.answerNow(c, http.StatusOK, t)
-}
-
-// refusedBy words the core's refusal of a command.
-func refusedBy(code sale.Code) error {
-	switch code {
-	case sale.CodeDone:
-		return nil
-	case sale.CodeNotHeld:
-		return refuse(notHeld, "")
-	case sale.CodeHoldExpired:
-		return refuse(holdExpired, "")
-	case sale.CodeOtherPayment:
-		return refuse(otherPayment, "")
-	case sale.CodeAlreadyOpen:
-		return refuse(alreadyOpen, "")
-	case sale.CodeInvalid:
-		return refuse(invalidRequest, "no sale can have these settings")
-	}
-	return refuse(internalError, "the log refused the command for a reason that this server does not know: "+string(code))
-}
-
-// leave is DELETE /queue/{ticket}: the shopper gives the place in the line or
-// the hold back. What is final is left as it is. A queued request's release
-// lies behind it in the log, so it acts once that is decided.
-func (i *Ingress) leave(c echo.Context) error {
-	of, err := i.claimOf(c.Param("ticket"))
-	if err != nil {
-		return err
-	}
-	view, err := i.lookup(c.Request().Context(), of.Partition, sale.Offset(of.Sale), sale.Offset(of.Offset))
-	if err != nil {
-		return i.unreadable(err)
-	}
-	t := target{claim: of, view: view}
-	switch {
-	case view.State.Final():
-		return i.answer(c, http.StatusOK, &t)
-	case view.State == sale.Confirmed:
-		return refuse(notHeld, "the unit is bought")
-	}
-	_, result, err := i.command(c.Request().Context(), of.Partition, sale.Product(of.Product), sale.Release{Request: view.Offset, By: sale.ByShopper})
-	switch {
-	case errors.Is(err, errUndecided):
-		return i.answerNow(c, http.StatusAccepted, &t)
-	case err != nil:
-		return err
-	case result.Code == sale.CodeDone:
-		return i.answerNow(c, http.StatusOK, &t)
-	}
-	// There was nothing to give back any more: it is over by itself, or bought.
-	now, err := i.lookup(c.Request().Context(), of.Partition, sale.Offset(of.Sale), sale.Offset(of.Offset))
-	if err != nil {
-		return i.unreadable(err)
-	}
-	if t.view = now; now.State.Final() {
-		return i.answer(c, http.StatusOK, &t)
-	}
-	return refusedBy(result.Code)
 }

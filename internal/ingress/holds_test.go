@@ -12,34 +12,9 @@ import (
 	"github.com/anteroomhq/anteroom/pkg/sale"
 )
 
-// TestHoldCalls tries every call on a request in every state. The request is
-// ada's, of the sale's only unit but for "sold_out", where it is bob's.
+// TestHoldCalls tries every call on a request in every state.
 func TestHoldCalls(t *testing.T) {
 	t.Parallel()
-	states := map[string]func(w *world){
-		"queued": func(*world) {},
-		"held":   func(w *world) { w.decide(0) },
-		"started": func(w *world) {
-			w.decide(0)
-			w.start(0)
-		},
-		"confirmed": func(w *world) {
-			w.record(0, "shirt", sale.Confirm{Request: 2, PaymentReference: "p1"})
-			w.decide(0)
-		},
-		"released": func(w *world) {
-			w.record(0, "shirt", sale.Release{Request: 2, By: sale.ByMerchant})
-			w.decide(0)
-		},
-		"expired": func(w *world) {
-			w.decide(0)
-			w.start(0)
-			pass(time.Minute)
-			w.record(0, "", sale.Tick{})
-			w.decide(0)
-		},
-		"sold_out": func(w *world) { w.decide(0) },
-	}
 	type expected struct {
 		code   int
 		what   string // the state, or the problem's code
@@ -52,26 +27,42 @@ func TestHoldCalls(t *testing.T) {
 	}{
 		"show": {"GET", "/v1/holds/%s", "", merchantHeader, map[string]expected{
 			"queued": {200, "queued", false}, "held": {200, "held", false}, "started": {200, "held", false},
-			"confirmed": {200, "confirmed", false}, "released": {200, "released", false},
+			"confirmed": {200, "confirmed", false}, "released": {200, "released", false}, "returned": {200, "returned", false},
 			"expired": {200, "expired", false}, "sold_out": {200, "sold_out", false},
+			"waitlisted": {200, "waitlisted", false}, "reserved": {200, "reserved", false}, "parked": {200, "queued", false},
 		}},
 		"confirm": {"POST", "/v1/holds/%s/confirm", `{"payment_reference":"p1"}`, merchantHeader, map[string]expected{
 			"queued": {409, "not_held", false}, "held": {200, "confirmed", true}, "started": {200, "confirmed", true},
-			"confirmed": {200, "confirmed", false}, "released": {409, "not_held", false},
+			"confirmed": {200, "confirmed", false}, "released": {409, "not_held", false}, "returned": {409, "not_held", false},
 			"expired": {409, "hold_expired", false}, "sold_out": {409, "not_held", false},
+			"waitlisted": {409, "not_held", true}, "reserved": {409, "not_held", true}, "parked": {409, "not_held", true},
 		}},
 		"confirm otherwise": {"POST", "/v1/holds/%s/confirm", `{"payment_reference":"p2"}`, merchantHeader, map[string]expected{
 			"confirmed": {409, "other_payment", false},
 		}},
+		"extend": {"POST", "/v1/holds/%s/extend", `{"seconds":90}`, merchantHeader, map[string]expected{
+			"queued": {409, "not_held", false}, "held": {200, "held", true}, "started": {200, "held", true},
+			"confirmed": {409, "not_held", false}, "released": {409, "not_held", false}, "returned": {409, "not_held", false},
+			"expired": {409, "hold_expired", false}, "sold_out": {409, "not_held", false},
+			"waitlisted": {409, "not_held", true}, "reserved": {409, "not_held", true}, "parked": {409, "not_held", true},
+		}},
 		"release": {"POST", "/v1/holds/%s/release", "", merchantHeader, map[string]expected{
 			"queued": {409, "not_held", false}, "held": {200, "released", true}, "started": {200, "released", true},
-			"confirmed": {409, "not_held", false}, "released": {200, "released", false},
+			"confirmed": {409, "not_held", false}, "released": {200, "released", false}, "returned": {409, "not_held", false},
 			"expired": {409, "hold_expired", false}, "sold_out": {409, "not_held", false},
+			"waitlisted": {200, "released", true}, "reserved": {200, "released", true}, "parked": {200, "released", true},
+		}},
+		"return": {"POST", "/v1/holds/%s/return", "{}", merchantHeader, map[string]expected{
+			"queued": {409, "not_confirmed", false}, "held": {409, "not_confirmed", true}, "started": {409, "not_confirmed", true},
+			"confirmed": {200, "returned", true}, "released": {409, "not_confirmed", false}, "returned": {200, "returned", false},
+			"expired": {409, "not_confirmed", false}, "sold_out": {409, "not_confirmed", false},
+			"waitlisted": {409, "not_confirmed", true}, "reserved": {409, "not_confirmed", true}, "parked": {409, "not_confirmed", true},
 		}},
 		"leave": {"DELETE", "/queue/%s", "", nil, map[string]expected{
 			"queued": {200, "released", true}, "held": {200, "released", true}, "started": {200, "released", true},
-			"confirmed": {409, "not_held", false}, "released": {200, "released", false},
+			"confirmed": {409, "not_held", false}, "released": {200, "released", false}, "returned": {200, "returned", false},
 			"expired": {200, "expired", false}, "sold_out": {200, "sold_out", false},
+			"waitlisted": {200, "released", true}, "reserved": {200, "released", true}, "parked": {200, "released", true},
 		}},
 	}
 	for call, c := range calls {
@@ -83,14 +74,7 @@ func TestHoldCalls(t *testing.T) {
 				t.Run(call+" "+state+" by "+by, func(t *testing.T) {
 					t.Parallel()
 					inBubble(t, nil, func(t *testing.T, w *world, i *Ingress) {
-						var s status
-						if state == "sold_out" {
-							i.buys(t, "ada")
-							s = i.buys(t, "bob")
-						} else {
-							s = i.buys(t, "ada")
-						}
-						states[state](w)
+						s := situations[state](t, w, i)
 						synctest.Wait()
 						if want.append {
 							w.deciding(t, 0)
@@ -125,6 +109,65 @@ func TestHoldCalls(t *testing.T) {
 	}
 }
 
+func TestExtend(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, w *world, i *Ingress) {
+		w.openSale("hat", func(s *sale.Settings) { s.MaxHoldSeconds = 150 })
+		synctest.Wait()
+		s := i.clicks(t, "hat", "ada")
+		w.decide(0)
+		w.start(0)
+		synctest.Wait()
+		w.deciding(t, 0)
+		began := time.Now()
+		extend := func(seconds string) answer {
+			t.Helper()
+			return i.call(t, "POST", "/v1/holds/"+s.ID+"/extend", `{"seconds":`+seconds+`}`, merchantHeader)
+		}
+		ends := func(a answer) time.Duration {
+			t.Helper()
+			end, err := time.Parse(time.RFC3339, a.status(200).ExpiresAt)
+			if err != nil {
+				t.Error(err)
+			}
+			return end.Sub(began).Round(time.Second) // its record came a little later
+		}
+		pass(30 * time.Second)
+		if got := ends(extend("20")); got != time.Minute {
+			t.Errorf("a shorter one ends after %s", got)
+		}
+		if got := ends(extend("90")); got != 2*time.Minute {
+			t.Errorf("it ends after %s", got)
+		}
+		if got := ends(extend("604800")); got != 150*time.Second {
+			t.Errorf("the longest ends after %s", got)
+		}
+		if got := ends(extend("119")); got != 150*time.Second { // there already
+			t.Errorf("it ends after %s", got)
+		}
+		extend("121").refused(409, "hold_limit")
+		if shown := i.polls(t, s); shown.State != sale.Held || shown.ExpiresAt == "" {
+			t.Errorf("%+v", shown)
+		}
+	})
+}
+
+func TestReturnedUnitIsSoldAgain(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, w *world, i *Ingress) {
+		s := situations["confirmed"](t, w, i)
+		synctest.Wait()
+		i.call(t, "POST", "/v1/products/shirt/buy", "", as("bob")).refused(410, "sold_out")
+		w.deciding(t, 0)
+		for range 2 { // again is done already
+			if got := i.call(t, "POST", "/v1/holds/"+s.ID+"/return", "", merchantHeader).status(200); got.State != sale.Returned || got.PollAfter != 0 {
+				t.Errorf("%+v", got)
+			}
+		}
+		i.buys(t, "bob")
+	})
+}
+
 func TestCommandsOnBadInput(t *testing.T) {
 	t.Parallel()
 	inBubble(t, nil, func(t *testing.T, w *world, i *Ingress) {
@@ -138,10 +181,19 @@ func TestCommandsOnBadInput(t *testing.T) {
 		} {
 			i.call(t, "POST", "/v1/holds/"+s.Ticket+"/confirm", body, merchantHeader).refused(400, "invalid_request")
 		}
-		i.call(t, "POST", "/v1/holds/"+s.Ticket+"/release", `{"x":1}`, merchantHeader).refused(400, "invalid_request")
+		for _, body := range []string{
+			"", "{}", `{"seconds":0}`, `{"seconds":-1}`, `{"seconds":604801}`, `{"seconds":1.5}`, `{"seconds":"60"}`, `{"seconds":null}`,
+			`{"seconds":1e99}`, `{"seconds":60,"minutes":1}`, "60",
+		} {
+			i.call(t, "POST", "/v1/holds/"+s.Ticket+"/extend", body, merchantHeader).refused(400, "invalid_request")
+		}
+		for _, command := range []string{"/release", "/return"} {
+			i.call(t, "POST", "/v1/holds/"+s.Ticket+command, `{"x":1}`, merchantHeader).refused(400, "invalid_request")
+		}
 		for _, name := range []string{"x", "0-0", "0-1", "0-99", "1-0", "2-0", "-1-0", "0-02", s.Ticket + "x"} {
 			for _, call := range []struct{ method, suffix, body string }{
 				{"GET", "", ""}, {"POST", "/confirm", `{"payment_reference":"p"}`}, {"POST", "/release", ""},
+				{"POST", "/extend", `{"seconds":60}`}, {"POST", "/return", ""},
 			} {
 				i.call(t, call.method, "/v1/holds/"+name+call.suffix, call.body, merchantHeader).refused(404, "unknown_request")
 			}
@@ -158,9 +210,16 @@ func TestBearer(t *testing.T) {
 		{"GET", "/v1/holds/0-2", "", merchantToken},
 		{"POST", "/v1/holds/0-2/confirm", `{"payment_reference":"p"}`, merchantToken},
 		{"POST", "/v1/holds/0-2/release", "", merchantToken},
+		{"POST", "/v1/holds/0-2/extend", `{"seconds":60}`, merchantToken},
+		{"POST", "/v1/holds/0-2/return", "", merchantToken},
 		{"GET", "/v1/sales", "", operatorToken},
 		{"GET", "/v1/sales/shirt", "", operatorToken},
 		{"POST", "/v1/sales", `{"product":"hat","quantity":1}`, operatorToken},
+		{"PATCH", "/v1/sales/shirt", `{"quantity":1}`, operatorToken},
+		{"POST", "/v1/sales/shirt/pause", "", operatorToken},
+		{"POST", "/v1/sales/shirt/resume", "", operatorToken},
+		{"POST", "/v1/sales/shirt/close", "", operatorToken},
+		{"GET", "/v1/sales/shirt/requests", "", operatorToken},
 	}
 	inBubble(t, nil, func(t *testing.T, w *world, i *Ingress) {
 		off := w.ingressOf(t, func(c *Config) { c.MerchantToken, c.OperatorToken = "", "" })
@@ -185,7 +244,7 @@ func TestBearer(t *testing.T) {
 				t.Error("the scheme's case counts")
 			}
 		}
-		if got := w.entries(0) - before; got != 1 { // the sale of the right token
+		if got := w.entries(0) - before; got != 4 { // a sale and its commands, with the right token
 			t.Errorf("%d records reached the log", got)
 		}
 	})

@@ -16,17 +16,33 @@ const (
 	maxBuyer    = 128
 )
 
-// ByHeader takes the buyer from X-Buyer-ID, which a trusted gateway sets: 1 to
-// 128 visible ASCII characters.
-func ByHeader(r *http.Request) (string, error) {
+// Identity says from what a shopper is known.
+//
+// X-Buyer-ID of a peer in Proxies is believed as it is: such a gateway has found
+// out who the shopper is, and lets no shopper set the header. From any other
+// peer the header counts for nothing. Where a call has no header that is
+// believed, its token says who the buyer is, if Tokens is set.
+type Identity struct {
+	Proxies Networks
+	Tokens  *Tokens // nil: tokens are not looked at
+}
+
+// Of is an [Identify]. A buyer is 1 to 128 visible ASCII characters.
+func (y Identity) Of(r *http.Request) (string, error) {
 	values := r.Header[buyerHeader]
-	if len(values) == 0 || values[0] == "" {
-		return "", refuse(buyerRequired, "X-Buyer-ID is missing")
+	said := len(values) > 1 || (len(values) == 1 && values[0] != "")
+	switch {
+	case said && y.Proxies.hold(r.RemoteAddr):
+		if len(values) > 1 || !visible(values[0], maxBuyer) {
+			return "", refuse(invalidRequest, "X-Buyer-ID must be one value of 1 to 128 visible ASCII characters")
+		}
+		return values[0], nil
+	case y.Tokens != nil:
+		return y.Tokens.buyer(r)
+	case said:
+		return "", refuse(buyerRequired, "X-Buyer-ID is taken from trusted proxies only, and this connection comes from none")
 	}
-	if len(values) > 1 || !visible(values[0], maxBuyer) {
-		return "", refuse(invalidRequest, "X-Buyer-ID must be one value of 1 to 128 visible ASCII characters")
-	}
-	return values[0], nil
+	return "", refuse(buyerRequired, "X-Buyer-ID is missing")
 }
 
 // visible reports whether s is 1 to limit visible ASCII characters.

@@ -46,12 +46,14 @@ type Config struct {
 	Log      Log
 	Gate     Gate
 	Bindings Bindings
+	Requests Requests
 	Board    *board.Board // of the same log; whoever made it runs it
 
 	Tickets *ticket.Keyring
 	Buyers  *ticket.Pseudonyms
 
-	Identify Identify // nil is ByHeader
+	Identify Identify  // nil is by X-Buyer-ID from this machine
+	Checkout *Checkout // nil is without keys
 
 	// Bearer tokens. The calls of one that is empty are off.
 	MerchantToken string
@@ -72,8 +74,8 @@ type Config struct {
 // Validate reports the first thing that is missing or out of bounds.
 func (c Config) Validate() error {
 	switch {
-	case c.Log == nil || c.Gate == nil || c.Bindings == nil || c.Board == nil:
-		return errors.New("ingress: a log, a gate, bindings and a board are needed")
+	case c.Log == nil || c.Gate == nil || c.Bindings == nil || c.Requests == nil || c.Board == nil:
+		return errors.New("ingress: a log, a gate, bindings, requests and a board are needed")
 	case c.Tickets == nil || c.Buyers == nil:
 		return errors.New("ingress: ticket keys and buyer keys are needed")
 	case c.MaxStreams < 0:
@@ -92,16 +94,19 @@ type Ingress struct {
 	topic    Log
 	gate     Gate
 	bindings Bindings
+	requests Requests
 	board    *board.Board
 
 	logID    ticket.LogID
 	tickets  *ticket.Keyring
 	buyers   *ticket.Pseudonyms
 	identify Identify
+	checkout *Checkout
 	merchant bearer
 	operator bearer
 
 	limiter *limiter
+	recent  *recent
 	flights *flights
 	keyless sync.Map // ids of buyer keys whose lack has been logged
 	streams streams
@@ -118,7 +123,13 @@ func New(config Config) (*Ingress, error) {
 		return nil, err
 	}
 	if config.Identify == nil {
-		config.Identify = ByHeader
+		config.Identify = Identity{Proxies: Loopback()}.Of
+	}
+	if config.Checkout == nil {
+		var err error
+		if config.Checkout, err = NewCheckout(nil); err != nil {
+			return nil, err
+		}
 	}
 	if config.MaxStreams == 0 {
 		config.MaxStreams = DefaultMaxStreams
@@ -130,10 +141,10 @@ func New(config Config) (*Ingress, error) {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
 	i := &Ingress{
-		log: config.Logger, topic: config.Log, gate: config.Gate, bindings: config.Bindings, board: config.Board,
+		log: config.Logger, topic: config.Log, gate: config.Gate, bindings: config.Bindings, requests: config.Requests, board: config.Board,
 		logID: ticket.LogIDOf(config.Log.Topic()), tickets: config.Tickets, buyers: config.Buyers,
-		identify: config.Identify, merchant: newBearer(config.MerchantToken), operator: newBearer(config.OperatorToken),
-		limiter: newLimiter(limiterEntries), flights: newFlights(),
+		identify: config.Identify, checkout: config.Checkout, merchant: newBearer(config.MerchantToken), operator: newBearer(config.OperatorToken),
+		limiter: newLimiter(limiterEntries), recent: newRecent(recentEntries), flights: newFlights(),
 		streams:  streams{most: int64(config.MaxStreams)},
 		drain:    newDrain(config.DrainDelay),
 		registry: config.Metrics,
@@ -150,6 +161,21 @@ func New(config Config) (*Ingress, error) {
 func (i *Ingress) Handler() http.Handler { return i.handler }
 
 func (i *Ingress) routes() http.Handler {
+	e := i.calls()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header["Cache-Control"] = noStore
+		header["Referrer-Policy"] = noReferrer
+		header["X-Content-Type-Options"] = noSniff
+		if i.drain.begun() {
+			header["Connection"] = closeConnection
+		}
+		e.ServeHTTP(w, r)
+	})
+}
+
+// calls are those that openapi.yaml describes.
+func (i *Ingress) calls() *echo.Echo {
 	e := echo.New()
 	e.HTTPErrorHandler = i.answerError
 
@@ -163,22 +189,22 @@ func (i *Ingress) routes() http.Handler {
 
 	e.GET("/v1/holds/:request", i.safely(i.showHold))
 	e.POST("/v1/holds/:request/confirm", i.work(i.confirm))
+	e.POST("/v1/holds/:request/extend", i.work(i.extend))
 	e.POST("/v1/holds/:request/release", i.work(i.release))
+	e.POST("/v1/holds/:request/return", i.work(i.giveBack))
 
 	e.POST("/v1/sales", i.work(i.createSale))
 	e.GET("/v1/sales", i.safely(i.listSales))
 	e.GET("/v1/sales/:product", i.safely(i.showSale))
+	e.PATCH("/v1/sales/:product", i.work(i.updateSale))
+	e.POST("/v1/sales/:product/pause", i.work(i.pauseSale))
+	e.POST("/v1/sales/:product/resume", i.work(i.resumeSale))
+	e.POST("/v1/sales/:product/close", i.work(i.closeSale))
+	e.GET("/v1/sales/:product/requests", i.safely(i.listRequests))
 
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		header := w.Header()
-		header["Cache-Control"] = noStore
-		header["Referrer-Policy"] = noReferrer
-		header["X-Content-Type-Options"] = noSniff
-		if i.drain.begun() {
-			header["Connection"] = closeConnection
-		}
-		e.ServeHTTP(w, r)
-	})
+	e.GET("/.well-known/jwks.json", i.safely(i.showKeys))
+	i.describe(e)
+	return e
 }
 
 // Values of headers, which many answers share and none writes to.

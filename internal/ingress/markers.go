@@ -106,7 +106,7 @@ func fingerprintOf(s *status) string {
 	hash := fnv.New64a()
 	var buffer [160]byte
 	text := append(buffer[:0], s.ID...)
-	for _, part := range [...]string{string(s.State), string(s.Reason), s.ExpiresAt, s.DecidedAt} {
+	for _, part := range [...]string{string(s.State), string(s.Reason), s.ExpiresAt, s.DecidedAt, s.CheckoutURL} {
 		text = append(text, 0)
 		text = append(text, part...)
 	}

@@ -4,20 +4,35 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/anteroomhq/anteroom/internal/board"
 	"github.com/anteroomhq/anteroom/pkg/sale"
 )
 
 // pollAfter gives the milliseconds after which a client that polls should ask
 // again: soon near the head of the line, later far from it, never at the same
 // time as the others, and 0 where nothing more is to come.
-func pollAfter(state sale.State, position int64) int64 {
+func pollAfter(view *board.View) int64 {
+	ahead := time.Duration(min(max(view.Position, 0), far))
 	var least, most time.Duration
-	switch state {
-	case sale.Queued, sale.Waitlisted:
+	switch view.State {
+	case sale.Queued:
+		if parked(view) {
+			least, most = 5*time.Second, 10*time.Second
+			break
+		}
 		// A hot sale's line moves by ten thousand records in a second or less.
-		least = min(250*time.Millisecond+time.Duration(max(position, 0))*100*time.Microsecond, 6*time.Second)
+		least = min(250*time.Millisecond+ahead*100*time.Microsecond, 6*time.Second)
 		most = least + least*2/3
-	case sale.Reserved, sale.Held:
+	case sale.Waitlisted:
+		// It moves when a hold ends or somebody leaves: by a few in a minute.
+		least = min(2*time.Second+ahead*50*time.Millisecond, 15*time.Second)
+		most = least * 2
+	case sale.Reserved:
+		// It moves as fast as the shop's checkout can bear, and the time to pay
+		// runs from the turn on.
+		least = min(time.Second+ahead*5*time.Millisecond, 10*time.Second)
+		most = least * 2
+	case sale.Held:
 		least, most = 2*time.Second, 5*time.Second
 	case sale.Confirmed:
 		least, most = 10*time.Second, 15*time.Second // only a refund can follow

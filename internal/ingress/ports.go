@@ -41,6 +41,11 @@ type Gate interface {
 	// click finds it. It calls done, which may be nil, when it is stored or
 	// has failed; it never blocks.
 	Remember(ask Ask, hint Hint, done func())
+
+	// Yield hands back a lease whose record is certainly not in the log, so that
+	// its units are free at once. It may fail: a lease ends by itself. It never
+	// blocks.
+	Yield(ask Ask, lease string)
 }
 
 // Ask names who wants to buy what.

@@ -1,16 +1,19 @@
 package ingress
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/labstack/echo/v4"
+
+	"github.com/anteroomhq/anteroom/pkg/sale"
 )
 
 // refusal is a reason for which a call is not done.
@@ -33,8 +36,18 @@ const (
 	notHeld
 	holdExpired
 	otherPayment
+	holdLimit
+	notConfirmed
+	notOpen
+	paused
+	soldOut
 	soldOutForGood
-	tooLarge
+	over
+	unknownSale
+	saleClosed
+	quantityInUse
+	staleVersion
+	versionRequired
 	upgradeRequired
 	rateLimited
 	internalError
@@ -62,8 +75,18 @@ var refusals = [...]struct {
 	notHeld:           {http.StatusConflict, "not_held", "The request has no hold"},
 	holdExpired:       {http.StatusConflict, "hold_expired", "The hold has expired"},
 	otherPayment:      {http.StatusConflict, "other_payment", "The hold is confirmed with another payment"},
+	holdLimit:         {http.StatusConflict, "hold_limit", "The hold lasts as long as its sale lets it"},
+	notConfirmed:      {http.StatusConflict, "not_confirmed", "The request has no unit that is paid for"},
+	notOpen:           {http.StatusConflict, "not_open", "The sale has not opened yet"},
+	paused:            {http.StatusConflict, "paused", "The sale is paused"},
+	soldOut:           {http.StatusConflict, "sold_out", "No unit is left now; one may come back"},
 	soldOutForGood:    {http.StatusGone, "sold_out", "The sale is sold out"},
-	tooLarge:          {http.StatusRequestEntityTooLarge, "too_large", "The request is too large"},
+	over:              {http.StatusGone, "closed", "The sale is over"},
+	unknownSale:       {http.StatusNotFound, "unknown_sale", "The log does not know the sale, or not any more"},
+	saleClosed:        {http.StatusConflict, "sale_closed", "The sale is over"},
+	quantityInUse:     {http.StatusConflict, "quantity_in_use", "More units are sold, held or reserved"},
+	staleVersion:      {http.StatusPreconditionFailed, "stale_version", "The sale has been changed since"},
+	versionRequired:   {http.StatusPreconditionRequired, "precondition_required", "The version that is to be changed is not named"},
 	upgradeRequired:   {http.StatusUpgradeRequired, "upgrade_required", "The call is a WebSocket"},
 	rateLimited:       {http.StatusTooManyRequests, "rate_limited", "Too many clicks"},
 	internalError:     {http.StatusInternalServerError, "internal", "The service made a mistake"},
@@ -78,6 +101,8 @@ type problem struct {
 	refusal    refusal
 	detail     string        // for people; says nothing of tickets, buyers or tokens
 	retryAfter time.Duration // above 0 where waiting helps
+	challenge  string        // of a 401: what would be accepted, as WWW-Authenticate says it
+	opensAt    sale.Time     // of notOpen, where it is known
 }
 
 func (p *problem) Error() string { return refusals[p.refusal].code + ": " + p.detail }
@@ -94,16 +119,6 @@ func cannotTell(detail string) *problem {
 	return &problem{refusal: unavailable, detail: detail, retryAfter: time.Second + rand.N(2*time.Second)}
 }
 
-// document is a problem as RFC 9457 writes it.
-type document struct {
-	Type     string `json:"type"`
-	Title    string `json:"title"`
-	Status   int    `json:"status"`
-	Detail   string `json:"detail,omitempty"`
-	Instance string `json:"instance,omitempty"`
-	Code     string `json:"code"`
-}
-
 // answerError is where every error of a call becomes its answer, echo's own
 // among them.
 func (i *Ingress) answerError(err error, c echo.Context) {
@@ -117,19 +132,15 @@ func (i *Ingress) answerError(err error, c echo.Context) {
 }
 
 func (i *Ingress) problemOf(err error, c echo.Context) *problem {
-	var p *problem
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*problem](err); ok {
 		return p
 	}
-	var he *echo.HTTPError
-	if errors.As(err, &he) {
+	if he, ok := errors.AsType[*echo.HTTPError](err); ok {
 		switch {
 		case he.Code == http.StatusNotFound:
 			return refuse(notFound, "")
 		case he.Code == http.StatusMethodNotAllowed:
 			return refuse(methodNotAllowed, "")
-		case he.Code == http.StatusRequestEntityTooLarge:
-			return refuse(tooLarge, "")
 		case he.Code < http.StatusInternalServerError:
 			return refuse(invalidRequest, "")
 		}
@@ -138,25 +149,59 @@ func (i *Ingress) problemOf(err error, c echo.Context) *problem {
 	return refuse(internalError, "")
 }
 
-func writeProblem(w http.ResponseWriter, p *problem, instance string) error {
-	about := refusals[p.refusal]
-	body, err := json.Marshal(document{
-		Type: "urn:anteroom:problem:" + about.code, Title: about.title, Status: about.status,
-		Detail: p.detail, Instance: instance, Code: about.code,
-	})
-	if err != nil {
-		return fmt.Errorf("encoding a problem: %w", err)
+// documents are what every document of a refusal begins and ends with. A crowd
+// is refused with it, so it is written once.
+var documents = func() (all [len(refusals)]struct{ head, tail string }) {
+	for r, about := range refusals {
+		quoted := func(text string) string { return string(quote(nil, text)) }
+		all[r].head = `{"type":` + quoted("urn:anteroom:problem:"+about.code) + `,"title":` + quoted(about.title) +
+			`,"status":` + strconv.Itoa(about.status)
+		all[r].tail = `,"code":` + quoted(about.code) + "}\n"
 	}
+	return all
+}()
+
+// quote appends a text as JSON writes it.
+func quote(to []byte, text string) []byte {
+	to, _ = jsontext.AppendQuote(to, text) // it fails at invalid UTF-8, and has written it in a valid form then
+	return to
+}
+
+// document appends a problem as RFC 9457 writes it.
+func (p *problem) document(to []byte, instance string) []byte {
+	to = append(to, documents[p.refusal].head...)
+	if p.detail != "" {
+		to = quote(append(to, `,"detail":`...), p.detail)
+	}
+	if instance != "" {
+		to = quote(append(to, `,"instance":`...), instance)
+	}
+	if p.opensAt != 0 {
+		to = quote(append(to, `,"opens_at":`...), timestamp(p.opensAt))
+	}
+	return append(to, documents[p.refusal].tail...)
+}
+
+// problemBytes are buffers of bodies.
+var problemBytes = sync.Pool{New: func() any { return new([]byte) }}
+
+func writeProblem(w http.ResponseWriter, p *problem, instance string) error {
+	buffer := problemBytes.Get().(*[]byte)
+	defer problemBytes.Put(buffer)
+	*buffer = p.document((*buffer)[:0], instance)
 	header := w.Header()
 	header["Content-Type"] = problemType
 	if p.retryAfter > 0 {
-		header.Set("Retry-After", strconv.FormatInt(int64((p.retryAfter+time.Second-1)/time.Second), 10))
+		header["Retry-After"] = []string{strconv.FormatInt(int64((p.retryAfter+time.Second-1)/time.Second), 10)}
 	}
-	if about.status == http.StatusUnauthorized && p.refusal != buyerRequired {
-		header.Set("WWW-Authenticate", `Bearer realm="anteroom"`)
+	switch {
+	case p.challenge != "":
+		header.Set("WWW-Authenticate", p.challenge)
+	case p.refusal == unauthorized:
+		header.Set("WWW-Authenticate", askForToken)
 	}
-	w.WriteHeader(about.status)
-	_, err = w.Write(append(body, '\n'))
+	w.WriteHeader(refusals[p.refusal].status)
+	_, err := w.Write(*buffer)
 	return err
 }
 

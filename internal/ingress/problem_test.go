@@ -3,12 +3,14 @@ package ingress
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/labstack/echo/v4"
 )
 
@@ -21,12 +23,36 @@ func TestRefusalsAreWhole(t *testing.T) {
 	}
 }
 
+// TestDocuments reads what is written by hand.
+func TestDocuments(t *testing.T) {
+	t.Parallel()
+	for r, about := range refusals {
+		p := &problem{refusal: refusal(r), detail: "a \"quoted\" <text>\n\x00 of \xff ü", opensAt: minute(1)}
+		for _, want := range []document{
+			{Detail: "a \"quoted\" <text>\n\x00 of \ufffd ü", Instance: "/v1/a%22b?<", OpensAt: "2000-01-01T00:01:00.000Z"},
+			{},
+		} {
+			want.Type, want.Title, want.Status, want.Code = "urn:anteroom:problem:"+about.code, about.title, about.status, about.code
+			var got document
+			decoder := json.NewDecoder(bytes.NewReader(p.document(nil, want.Instance)))
+			decoder.DisallowUnknownFields()
+			if err := decoder.Decode(&got); err != nil {
+				t.Fatalf("%s: %v", p.document(nil, want.Instance), err)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Error(diff)
+			}
+			p = &problem{refusal: refusal(r)}
+		}
+	}
+}
+
 // TestNothingIsToldToTheLog has every kind of call fail in every way, and looks
 // for what must not be in the log.
 func TestNothingIsToldToTheLog(t *testing.T) {
 	t.Parallel()
 	var output bytes.Buffer
-	identify := ByHeader
+	identify := Identity{Proxies: Loopback()}.Of
 	change := func(c *Config) {
 		c.Logger = logTo(&output)
 		c.Identify = func(r *http.Request) (string, error) { return identify(r) }
@@ -99,7 +125,7 @@ func TestPanicThatAbortsIsLeftToTheServer(t *testing.T) {
 func TestConfigIsChecked(t *testing.T) {
 	t.Parallel()
 	inBubble(t, nil, func(t *testing.T, w *world, i *Ingress) {
-		good := Config{Log: w, Gate: w.gate, Bindings: w, Board: i.board, Tickets: i.tickets, Buyers: i.buyers}
+		good := Config{Log: w, Gate: w.gate, Bindings: w, Requests: w, Board: i.board, Tickets: i.tickets, Buyers: i.buyers}
 		if err := good.Validate(); err != nil {
 			t.Fatal(err)
 		}
@@ -107,6 +133,7 @@ func TestConfigIsChecked(t *testing.T) {
 			"no log":      func(c *Config) { c.Log = nil },
 			"no gate":     func(c *Config) { c.Gate = nil },
 			"no bindings": func(c *Config) { c.Bindings = nil },
+			"no requests": func(c *Config) { c.Requests = nil },
 			"no board":    func(c *Config) { c.Board = nil },
 			"no tickets":  func(c *Config) { c.Tickets = nil },
 			"no buyers":   func(c *Config) { c.Buyers = nil },
@@ -131,7 +158,7 @@ func TestUnreadyUntilTheBoardIs(t *testing.T) {
 	t.Parallel()
 	inBubble(t, nil, func(t *testing.T, w *world, ready *Ingress) {
 		b := newBoard(t, w)
-		i, err := New(Config{Log: w, Gate: w.gate, Bindings: w, Board: b, Tickets: ready.tickets, Buyers: ready.buyers, OperatorToken: operatorToken})
+		i, err := New(Config{Log: w, Gate: w.gate, Bindings: w, Requests: w, Board: b, Tickets: ready.tickets, Buyers: ready.buyers, OperatorToken: operatorToken})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -27,28 +28,34 @@ func TestCreateSale(t *testing.T) {
 	t.Parallel()
 	inBubble(t, nil, func(t *testing.T, w *world, i *Ingress) {
 		w.deciding(t, 1)
-		a := i.call(t, "POST", "/v1/sales", `{"product":"hat","quantity":5,"partition":1,"reason":"spring"}`, operatorHeader)
+		a := i.call(t, "POST", "/v1/sales", `{"product":"hat","quantity":25,"partition":1,"reason":"spring"}`, operatorHeader)
 		made := a.object(http.StatusCreated)
 		if got := a.header.Get("Location"); got != "/v1/sales/hat" {
 			t.Errorf("Location %q", got)
 		}
+		if made["created_at"] != made["opened_at"] {
+			t.Errorf("%v", made)
+		}
 		delete(made, "created_at")
+		delete(made, "opened_at")
 		want := map[string]any{
 			"sale": "1-1", "product": "hat", "partition": 1., "state": "open",
-			"quantity": 5., "hold_seconds": 480., "per_buyer_limit": 1., "max_quantity_per_request": 1., "policy": "queue",
-			"available": 5., "reserved": 0., "held": 0., "confirmed": 0., "requests": 0., "sold_out": 0., "rejected": 0.,
-			"line": 0., "version": 1.,
+			"quantity": 25., "hold_seconds": 480., "max_hold_seconds": 1800., "per_buyer_limit": 1., "max_quantity_per_request": 1.,
+			"policy": "waitlist", "waitlist_capacity": 25., "admit_per_second": 0., "max_active_holds": 0.,
+			"available": 25., "reserved": 0., "held": 0., "confirmed": 0., "waitlisted": 0., "parked": 0.,
+			"requests": 0., "sold_out": 0., "rejected": 0., "line": 0., "version": 1.,
 		}
 		if diff := cmp.Diff(want, made); diff != "" {
 			t.Error(diff)
 		}
 		create, ok := w.parts[1].entries[1].Record().Body.(sale.Create)
-		if !ok || create.Actor != "operator" || create.Reason != "spring" || create.BuyerKey != "k1" || create.Rules != sale.NewestRules {
+		if !ok || create.Actor != "operator" || create.Reason != "spring" || create.BuyerKey != "k1" || create.Rules != sale.NewestRules || !create.Later {
 			t.Errorf("record %+v", create)
 		}
 
 		shown := i.call(t, "GET", "/v1/sales/hat", "", operatorHeader).object(200)
 		delete(shown, "created_at")
+		delete(shown, "opened_at")
 		if diff := cmp.Diff(want, shown); diff != "" {
 			t.Error(diff)
 		}
@@ -58,8 +65,9 @@ func TestCreateSale(t *testing.T) {
 		}
 		public := i.call(t, "GET", "/v1/products/hat", "", nil).object(200)
 		if diff := cmp.Diff(map[string]any{
-			"product": "hat", "state": "open", "available": 5., "quantity": 5., "line": 0.,
-			"hold_seconds": 480., "per_buyer_limit": 1., "max_quantity_per_request": 1.,
+			"product": "hat", "state": "open", "server_time": timestamp(sale.Time(time.Now().UnixMilli())),
+			"available": 25., "quantity": 25., "line": 0., "waitlisted": 0.,
+			"hold_seconds": 480., "per_buyer_limit": 1., "max_quantity_per_request": 1., "policy": "waitlist",
 		}, public); diff != "" {
 			t.Error(diff)
 		}
@@ -67,6 +75,68 @@ func TestCreateSale(t *testing.T) {
 		i.call(t, "GET", "/v1/sales/unsold", "", operatorHeader).refused(404, "unknown_product")
 		i.call(t, "GET", "/v1/products/unsold", "", nil).refused(404, "unknown_product")
 		i.call(t, "GET", "/v1/products/NO", "", nil).refused(404, "unknown_product")
+	})
+}
+
+func TestCreateSaleWithEverything(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, w *world, i *Ingress) {
+		w.deciding(t, 0)
+		made := i.call(t, "POST", "/v1/sales", `{"product":"hat","quantity":5,"hold_seconds":2000,"per_buyer_limit":4,
+			"max_quantity_per_request":3,"policy":"reject","waitlist_capacity":0,"opens_at":"2000-01-02T03:04:05.678+01:00",
+			"closes_at":"2000-01-03T00:00:00Z","admit_per_second":7,"max_active_holds":9,"checkout_url":"https://shop.example/pay",
+			"partition":null,"actor":"ann","reason":"spring"}`, operatorHeader).object(http.StatusCreated)
+		for name, want := range map[string]any{
+			"state": "scheduled", "hold_seconds": 2000., "max_hold_seconds": 2000., "per_buyer_limit": 4., "max_quantity_per_request": 3.,
+			"policy": "reject", "waitlist_capacity": 0., "opens_at": "2000-01-02T02:04:05.678Z", "closes_at": "2000-01-03T00:00:00.000Z",
+			"admit_per_second": 7., "max_active_holds": 9., "checkout_url": "https://shop.example/pay", "opened_at": nil,
+		} {
+			if made[name] != want {
+				t.Errorf("%s: %v, expected %v", name, made[name], want)
+			}
+		}
+		if create, ok := w.parts[0].entries[2].Record().Body.(sale.Create); !ok || create.Actor != "ann" || create.Reason != "spring" {
+			t.Errorf("record %+v", create)
+		}
+		public := i.call(t, "GET", "/v1/products/hat", "", nil).object(200)
+		if public["state"] != "scheduled" || public["opens_at"] != made["opens_at"] || public["closes_at"] != made["closes_at"] || public["server_time"] == nil {
+			t.Errorf("public %v", public)
+		}
+		// null and nothing are the same where a sale need not have it.
+		made = i.call(t, "POST", "/v1/sales", `{"product":"cap","quantity":1,"opens_at":null,"closes_at":null,"checkout_url":null}`, operatorHeader).object(http.StatusCreated)
+		if made["state"] != "open" || made["opens_at"] != nil || made["closes_at"] != nil || made["checkout_url"] != nil || made["waitlist_capacity"] != 10. {
+			t.Errorf("%v", made)
+		}
+	})
+}
+
+// TestTwoOperators has two of them create the same sale at the same instant,
+// through two ingresses that know nothing of each other.
+func TestTwoOperators(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, w *world, i *Ingress) {
+		other := w.ingressOf(t, nil)
+		w.deciding(t, 0)
+		answers := make(chan answer, 2)
+		for _, ingress := range []*Ingress{i, other} {
+			go func() {
+				answers <- ingress.call(t, "POST", "/v1/sales", `{"product":"hat","quantity":5}`, operatorHeader)
+			}()
+		}
+		first, second := <-answers, <-answers
+		if first.code != http.StatusCreated {
+			first, second = second, first
+		}
+		made := first.object(http.StatusCreated)
+		second.refused(409, "already_open")
+		if got := w.entries(0); got != 4 {
+			t.Errorf("%d records: one of them did not reach the log, which decides", got)
+		}
+		for _, ingress := range []*Ingress{i, other} {
+			if shown := ingress.call(t, "GET", "/v1/sales/hat", "", operatorHeader).object(200); shown["sale"] != made["sale"] {
+				t.Errorf("%v, made was %v", shown["sale"], made["sale"])
+			}
+		}
 	})
 }
 
@@ -88,7 +158,31 @@ func TestSaleThatIsNotMade(t *testing.T) {
 		"hold of 0":         {body: `{"product":"hat","quantity":1,"hold_seconds":0}`, status: 400, code: "invalid_request"},
 		"hold null":         {body: `{"product":"hat","quantity":1,"hold_seconds":null}`, status: 400, code: "invalid_request"},
 		"limits crossed":    {body: `{"product":"hat","quantity":1,"max_quantity_per_request":2}`, status: 400, code: "invalid_request"},
-		"waitlist":          {body: `{"product":"hat","quantity":1,"policy":"waitlist"}`, status: 400, code: "invalid_request"},
+		"policy":            {body: `{"product":"hat","quantity":1,"policy":"lottery"}`, status: 400, code: "invalid_request"},
+		"policy null":       {body: `{"product":"hat","quantity":1,"policy":null}`, status: 400, code: "invalid_request"},
+		"hold too long":     {body: `{"product":"hat","quantity":1,"hold_seconds":604801}`, status: 400, code: "invalid_request"},
+		"max hold below":    {body: `{"product":"hat","quantity":1,"hold_seconds":60,"max_hold_seconds":59}`, status: 400, code: "invalid_request"},
+		"max hold of 0":     {body: `{"product":"hat","quantity":1,"max_hold_seconds":0}`, status: 400, code: "invalid_request"},
+		"capacity below 0":  {body: `{"product":"hat","quantity":1,"waitlist_capacity":-1}`, status: 400, code: "invalid_request"},
+		"pace below 0":      {body: `{"product":"hat","quantity":1,"admit_per_second":-1}`, status: 400, code: "invalid_request"},
+		"pace of 1.5":       {body: `{"product":"hat","quantity":1,"admit_per_second":1.5}`, status: 400, code: "invalid_request"},
+		"holds below 0":     {body: `{"product":"hat","quantity":1,"max_active_holds":-1}`, status: 400, code: "invalid_request"},
+		"opens at a number": {body: `{"product":"hat","quantity":1,"opens_at":946684800000}`, status: 400, code: "invalid_request"},
+		"opens at a text":   {body: `{"product":"hat","quantity":1,"opens_at":"tomorrow"}`, status: 400, code: "invalid_request"},
+		"opens at no zone":  {body: `{"product":"hat","quantity":1,"opens_at":"2000-01-02T00:00:00"}`, status: 400, code: "invalid_request"},
+		"opens long ago":    {body: `{"product":"hat","quantity":1,"opens_at":"0001-01-01T00:00:00Z"}`, status: 400, code: "invalid_request"},
+		"closes now":        {body: `{"product":"hat","quantity":1,"closes_at":"2000-01-01T00:00:00Z"}`, status: 400, code: "invalid_request"},
+		"closes then opens": {body: `{"product":"hat","quantity":1,"opens_at":"2000-01-03T00:00:00Z","closes_at":"2000-01-02T00:00:00Z"}`, status: 400, code: "invalid_request"},
+		"closes too late":   {body: `{"product":"hat","quantity":1,"closes_at":"9999-12-31T23:59:59Z"}`, status: 400, code: "invalid_request"},
+		"checkout relative": {body: `{"product":"hat","quantity":1,"checkout_url":"/pay"}`, status: 400, code: "invalid_request"},
+		"checkout script":   {body: `{"product":"hat","quantity":1,"checkout_url":"javascript:alert(1)"}`, status: 400, code: "invalid_request"},
+		"long actor":        {body: `{"product":"hat","quantity":1,"actor":"` + strings.Repeat("x", 101) + `"}`, status: 400, code: "invalid_request"},
+		"odd actor":         {body: `{"product":"hat","quantity":1,"actor":"a\nb"}`, status: 400, code: "invalid_request"},
+		"not open yet":      {body: `{"product":"shirt","quantity":1}`, prepare: func(w *world) { w.scheduleAgain() }, status: 409, code: "already_open"},
+		"paused": {
+			body: `{"product":"shirt","quantity":1}`, status: 409, code: "already_open",
+			prepare: func(w *world) { w.record(0, "shirt", sale.Pause{Sale: 1}); w.decide(0) },
+		},
 		"no such partition": {body: `{"product":"hat","quantity":1,"partition":2}`, status: 400, code: "invalid_request"},
 		"partition below 0": {body: `{"product":"hat","quantity":1,"partition":-1}`, status: 400, code: "invalid_request"},
 		"unknown field":     {body: `{"product":"hat","quantity":1,"price":1}`, status: 400, code: "invalid_request"},
@@ -120,13 +214,10 @@ func TestSaleThatIsNotMade(t *testing.T) {
 				}
 				before := w.entries(0)
 				w.deciding(t, 0)
-				a := i.call(t, "POST", "/v1/sales", c.body, operatorHeader)
-				a.refused(c.status, c.code)
+				synctest.Wait()
+				i.call(t, "POST", "/v1/sales", c.body, operatorHeader).refused(c.status, c.code)
 				if got := w.entries(0) > before; got != c.append {
 					t.Errorf("appended: %t", got)
-				}
-				if name == "waitlist" && !strings.Contains(string(a.body), "queue") {
-					t.Errorf("it does not say which policy there is: %s", a.body)
 				}
 			})
 		})

@@ -22,8 +22,10 @@ type status struct {
 	Quantity    int64       `json:"quantity"`
 	State       sale.State  `json:"state"`
 	Position    *int64      `json:"position,omitempty"`
+	ETASeconds  *int64      `json:"eta_seconds,omitempty"` // until its turn, estimated; where it is known
 	Reason      sale.Reason `json:"reason,omitempty"`
 	ExpiresAt   string      `json:"expires_at,omitempty"` // of a hold that runs
+	CheckoutURL string      `json:"checkout_url,omitempty"`
 	RequestedAt string      `json:"requested_at"`
 	DecidedAt   string      `json:"decided_at,omitempty"` // where it is known
 	ServerTime  string      `json:"server_time"`
@@ -36,6 +38,7 @@ type shown struct {
 	scope       string      // of its marker: the ticket that was asked with
 	watermark   sale.Offset // the highest that its client has seen
 	fingerprint string
+	moves       bool // it has a place that changes with those before it
 }
 
 // claim is a verified ticket with its text.
@@ -85,7 +88,7 @@ func (i *Ingress) show(ctx context.Context, of *claim, seen marker) (shown, erro
 		return shown{}, i.unreadable(err)
 	}
 	if view.Watermark < seen.watermark {
-		view.Position = board.NoPosition
+		view.Position, view.ETA = board.NoPosition, board.NoETA
 	}
 	s, err := i.statusOf(of, view)
 	if err != nil {
@@ -93,6 +96,7 @@ func (i *Ingress) show(ctx context.Context, of *claim, seen marker) (shown, erro
 	}
 	return shown{
 		status: s, scope: of.text, watermark: max(view.Watermark, seen.watermark), fingerprint: fingerprintOf(&s),
+		moves: moves(&view),
 	}, nil
 }
 
@@ -100,7 +104,7 @@ func (i *Ingress) show(ctx context.Context, of *claim, seen marker) (shown, erro
 // cannot say more.
 func (i *Ingress) unseen(of *claim) shown {
 	s, _ := i.statusOf(of, board.View{
-		Partition: of.Partition, Offset: sale.Offset(of.Offset), State: sale.Queued, Position: board.NoPosition,
+		Partition: of.Partition, Offset: sale.Offset(of.Offset), State: sale.Queued, Position: board.NoPosition, ETA: board.NoETA,
 	}) // it signs nothing, so it does not fail
 	return shown{status: s, scope: of.text, fingerprint: fingerprintOf(&s)}
 }
@@ -119,7 +123,7 @@ func (i *Ingress) statusOf(of *claim, view board.View) (status, error) {
 		Ticket: of.text, ID: of.PublicID(), Product: of.Product, Quantity: int64(of.Quantity),
 		State: view.State, Reason: view.Reason,
 		RequestedAt: timestamp(sale.Time(of.AcceptedAt)), ServerTime: timestamp(sale.Time(now.UnixMilli())),
-		PollAfter: pollAfter(view.State, view.Position),
+		PollAfter: pollAfter(&view),
 	}
 	if view.Offset != sale.Offset(of.Offset) {
 		first := ticket.Ticket{
@@ -136,13 +140,35 @@ func (i *Ingress) statusOf(of *claim, view board.View) (status, error) {
 	if view.Position != board.NoPosition {
 		s.Position = &view.Position
 	}
+	if view.ETA != board.NoETA {
+		seconds := int64((view.ETA + time.Second - 1) / time.Second)
+		s.ETASeconds = &seconds
+	}
 	if view.ExpiresAt > 0 {
 		s.ExpiresAt = timestamp(view.ExpiresAt)
 	}
-	if view.HasRow {
+	if view.HasRow && !parked(&view) {
 		s.DecidedAt = timestamp(view.DecidedAt)
 	}
-	return s, nil
+	var err error
+	s.CheckoutURL, err = i.checkoutURL(&view, now)
+	return s, err
+}
+
+// parked reports whether a pause keeps the request undecided.
+func parked(view *board.View) bool { return view.State == sale.Queued && view.HasRow }
+
+// moves reports whether the request has a place that changes with those before
+// it, also where it is not known.
+func moves(view *board.View) bool {
+	switch view.State {
+	case sale.Queued:
+		return !parked(view)
+	case sale.Waitlisted, sale.Reserved:
+		return true
+	case sale.Held, sale.Confirmed, sale.SoldOut, sale.Rejected, sale.Released, sale.Expired, sale.Returned:
+	}
+	return false
 }
 
 func timestamp(t sale.Time) string {

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/anteroomhq/anteroom/internal/board"
 	"github.com/anteroomhq/anteroom/pkg/sale"
 	"github.com/anteroomhq/anteroom/pkg/ticket"
 )
@@ -198,7 +199,7 @@ func TestPositionOfABuyCarriesItsMarker(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, w *world, i *Ingress) {
 		deaf := w.ingressOf(t, nil)
 		w.mute = 1
-		i.buys(t, "ada")
+		w.record(0, "", sale.Tick{})
 		w.decide(0)
 		synctest.Wait()
 		a := i.call(t, "POST", "/v1/products/shirt/buy", "", as("bob"))
@@ -312,7 +313,7 @@ func TestPace(t *testing.T) {
 		position    int64
 		least, most int64
 	}{
-		{sale.Queued, -1, 250, 1000},
+		{sale.Queued, board.NoPosition, 250, 1000},
 		{sale.Queued, 0, 250, 1000},
 		{sale.Queued, 1000, 350, 1000},
 		{sale.Queued, 1 << 40, 6000, 10000},
@@ -322,7 +323,7 @@ func TestPace(t *testing.T) {
 		{sale.Expired, -1, 0, 0},
 	} {
 		for range 100 {
-			if got := pollAfter(c.state, c.position); got < c.least || got > c.most {
+			if got := pollAfter(&board.View{State: c.state, Position: c.position}); got < c.least || got > c.most {
 				t.Errorf("%s at %d: %d ms", c.state, c.position, got)
 			}
 		}

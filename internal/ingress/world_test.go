@@ -2,20 +2,14 @@ package ingress
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
-	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/anteroomhq/anteroom/internal/board"
 	"github.com/anteroomhq/anteroom/pkg/event"
@@ -61,7 +55,7 @@ type owned struct {
 }
 
 func newWorld() *world {
-	w := &world{gate: &fakeGate{hints: map[sale.Buyer]Hint{}, last: map[sale.Buyer]time.Time{}}}
+	w := &world{gate: newFakeGate()}
 	for n := range w.parts {
 		w.parts[n] = &owned{core: sale.New(), rows: map[sale.Offset]sale.Request{}, results: map[sale.Offset]sale.Result{}}
 		w.record(int32(n), "", sale.Schema{Version: sale.NewestSchema})
@@ -273,6 +267,23 @@ func (w *world) Bind(_ context.Context, _ sale.Product, wanted *int32) (int32, e
 	return 0, w.bind
 }
 
+// List pages through the rows, as the ledger does.
+func (w *world) List(ctx context.Context, page Page) ([]sale.Request, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ledgerErr != nil {
+		return nil, w.ledgerErr
+	}
+	var rows []sale.Request
+	for _, row := range w.parts[page.Partition].rows {
+		if row.Sale == page.Sale && row.Offset > page.After && (page.State == "" || row.State == page.State) {
+			rows = append(rows, row)
+		}
+	}
+	slices.SortFunc(rows, func(a, b sale.Request) int { return cmp.Compare(a.Offset, b.Offset) })
+	return rows[:min(len(rows), page.Limit)], ctx.Err()
+}
+
 // feed is one board's subscription.
 type feed struct{ messages chan []byte }
 
@@ -286,63 +297,6 @@ func (f feed) Run(ctx context.Context, subscribed func(), receive func([]byte)) 
 			return ctx.Err()
 		}
 	}
-}
-
-// fakeGate is the gate, with a memory and a limit of one buy a second.
-type fakeGate struct {
-	mu        sync.Mutex
-	hints     map[sale.Buyer]Hint
-	last      map[sale.Buyer]time.Time
-	down      bool
-	admits    int
-	forgets   bool // Remember stores nothing
-	holdBack  bool // Remember waits
-	heldBack  []func()
-	admitting chan struct{} // when set, Admit waits for it or for ctx
-}
-
-func (g *fakeGate) Admit(ctx context.Context, ask Ask) (Admission, error) {
-	if g.admitting != nil {
-		select {
-		case <-g.admitting:
-		case <-ctx.Done():
-			return Admission{}, ctx.Err()
-		}
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.admits++
-	if g.down {
-		return Admission{}, errors.New("redis is down")
-	}
-	if hint, ok := g.hints[ask.Buyer]; ok && !ask.Fresh {
-		return Admission{Hint: &hint}, nil
-	}
-	if wait := time.Second - time.Since(g.last[ask.Buyer]); wait > 0 {
-		return Admission{RetryAfter: wait}, nil
-	}
-	g.last[ask.Buyer] = time.Now()
-	return Admission{}, nil
-}
-
-func (g *fakeGate) Remember(ask Ask, hint Hint, done func()) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	store := func() {
-		g.mu.Lock()
-		if !g.down && !g.forgets {
-			g.hints[ask.Buyer] = hint
-		}
-		g.mu.Unlock()
-		if done != nil {
-			done()
-		}
-	}
-	if g.holdBack {
-		g.heldBack = append(g.heldBack, store)
-		return
-	}
-	go store()
 }
 
 // newBoard makes a board that the world sends messages to.
@@ -377,7 +331,7 @@ func (w *world) ingressOf(t testing.TB, change func(*Config)) *Ingress {
 		t.Fatal(err)
 	}
 	config := Config{
-		Log: w, Gate: w.gate, Bindings: w, Board: b,
+		Log: w, Gate: w.gate, Bindings: w, Requests: w, Board: b,
 		Tickets: keyring(t), Buyers: pseudonyms(t),
 		MerchantToken: merchantToken, OperatorToken: operatorToken,
 	}
@@ -421,12 +375,19 @@ func pseudonyms(t testing.TB) *ticket.Pseudonyms {
 
 // openSale opens a sale of a product in partition 0.
 func (w *world) openSale(product sale.Product, change func(*sale.Settings)) {
-	settings := sale.Settings{Quantity: 1, HoldSeconds: 60, PerBuyerLimit: 1, MaxQuantityPerRequest: 1, Policy: sale.PolicyQueue}
+	settings := sale.Settings{Quantity: 1, HoldSeconds: 60, MaxHoldSeconds: 120, PerBuyerLimit: 1, MaxQuantityPerRequest: 1, Policy: sale.PolicyQueue}
 	if change != nil {
 		change(&settings)
 	}
-	w.record(0, product, sale.Create{Rules: sale.NewestRules, Settings: settings, BuyerKey: "k1", Actor: "operator"})
+	settings.MaxHoldSeconds = max(settings.MaxHoldSeconds, settings.HoldSeconds)
+	w.record(0, product, sale.Create{Rules: sale.NewestRules, Settings: settings, BuyerKey: "k1", Actor: "operator", Later: true})
 	w.decide(0)
+}
+
+// scheduleAgain closes the sale of "shirt", and schedules another one.
+func (w *world) scheduleAgain() {
+	w.record(0, "shirt", sale.Close{Sale: 1})
+	w.openSale("shirt", func(s *sale.Settings) { s.OpensAt = sale.Time(time.Now().Add(time.Hour).UnixMilli()) })
 }
 
 // inBubble runs a test with a clock of its own: "shirt" is on sale.
@@ -443,123 +404,3 @@ func inBubble(t *testing.T, change func(*Config), test func(t *testing.T, w *wor
 
 // pass lets time pass on the bubble's clock.
 func pass(d time.Duration) { <-time.After(d) }
-
-// answer is what came back from a call.
-type answer struct {
-	t      testing.TB
-	code   int
-	header http.Header
-	body   []byte
-}
-
-type header map[string]string
-
-var (
-	merchantHeader = header{"Authorization": "Bearer " + merchantToken}
-	operatorHeader = header{"Authorization": "Bearer " + operatorToken}
-)
-
-func as(buyer string) header { return header{"X-Buyer-ID": buyer} }
-
-func request(method, path, body string, headers header) *http.Request {
-	r := httptest.NewRequest(method, path, strings.NewReader(body))
-	if body == "" {
-		r.Body = http.NoBody
-	}
-	for name, value := range headers {
-		r.Header.Set(name, value)
-	}
-	return r
-}
-
-func (i *Ingress) call(t testing.TB, method, path, body string, headers header) answer {
-	t.Helper()
-	return i.serve(t, request(method, path, body, headers))
-}
-
-func (i *Ingress) serve(t testing.TB, r *http.Request) answer {
-	t.Helper()
-	recorder := httptest.NewRecorder()
-	i.Handler().ServeHTTP(recorder, r)
-	return answer{t, recorder.Code, recorder.Header(), recorder.Body.Bytes()}
-}
-
-// status reads the answer as a status, and fails on a member that no status has.
-func (a answer) status(code int) status {
-	a.t.Helper()
-	a.is(code)
-	var s status
-	decoder := json.NewDecoder(bytes.NewReader(a.body))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&s); err != nil {
-		a.t.Fatalf("%s: %v", a.body, err)
-	}
-	return s
-}
-
-func (a answer) is(code int) {
-	a.t.Helper()
-	if a.code != code {
-		a.t.Fatalf("answered %d %s, expected %d", a.code, a.body, code)
-	}
-}
-
-// refused checks that the answer is a whole problem.
-func (a answer) refused(status int, code string) {
-	a.t.Helper()
-	a.is(status)
-	var d document
-	decoder := json.NewDecoder(bytes.NewReader(a.body))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&d); err != nil {
-		a.t.Fatalf("%s: %v", a.body, err)
-	}
-	if d.Code != code || d.Status != status || d.Title == "" || d.Type == "" {
-		a.t.Errorf("problem %s, expected code %q", a.body, code)
-	}
-	if got := a.header.Get("Content-Type"); got != "application/problem+json" {
-		a.t.Errorf("Content-Type %q", got)
-	}
-	if waits := slices.Contains([]int{429, 503}, status); waits != (a.header.Get("Retry-After") != "") {
-		a.t.Errorf("Retry-After %q with %d", a.header.Get("Retry-After"), status)
-	}
-}
-
-// buys clicks and gives the accepted request.
-func (i *Ingress) buys(t testing.TB, buyer string) status {
-	t.Helper()
-	return i.call(t, "POST", "/v1/products/shirt/buy", "", as(buyer)).status(http.StatusAccepted)
-}
-
-func (i *Ingress) polls(t *testing.T, s status) status {
-	t.Helper()
-	return i.call(t, "GET", "/queue/"+s.Ticket, "", nil).status(http.StatusOK)
-}
-
-// logTo gives a logger whose output can be searched.
-func logTo(buffer *bytes.Buffer) *slog.Logger {
-	return slog.New(slog.NewTextHandler(buffer, &slog.HandlerOptions{Level: slog.LevelDebug}))
-}
-
-func counterOf(t *testing.T, registry *prometheus.Registry, product, code string) float64 {
-	t.Helper()
-	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, family := range families {
-		if family.GetName() != "anteroom_buys_total" {
-			continue
-		}
-		for _, m := range family.GetMetric() {
-			labels := map[string]string{}
-			for _, l := range m.GetLabel() {
-				labels[l.GetName()] = l.GetValue()
-			}
-			if labels["product"] == product && labels["code"] == code {
-				return m.GetCounter().GetValue()
-			}
-		}
-	}
-	return 0
-}

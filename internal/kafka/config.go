@@ -36,6 +36,8 @@ type Config struct {
 
 	Registerer prometheus.Registerer // nil: no metrics
 	Logger     *slog.Logger          // nil: no log
+
+	decisions bool // Topic is that of decisions, on which time and retention do not matter
 }
 
 const (

@@ -52,6 +52,17 @@ func Migrate(ctx context.Context, config Config, report func(line string)) (Topi
 	return settle(ctx, client, config)
 }
 
+// MigrateDecisions makes the topic of decisions, or checks the one that is
+// there, as Migrate does the log; it gets as many partitions as the log has,
+// since each decision has the number of its log's partition. How long it keeps
+// decisions is the broker's default, or what an operator has set.
+func MigrateDecisions(ctx context.Context, config Config, log Topic, report func(line string)) error {
+	config.Partitions = int32(len(log.Partitions))
+	config.decisions = true
+	_, err := Migrate(ctx, config, report)
+	return err
+}
+
 func create(ctx context.Context, client *kgo.Client, config Config, report func(string)) error {
 	replication := int16(replicas)
 	if config.SingleBroker {

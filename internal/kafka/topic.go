@@ -56,6 +56,11 @@ func (c Config) settings() map[string]*string {
 	if c.SingleBroker {
 		settings["min.insync.replicas"] = "1"
 	}
+	if c.decisions {
+		for _, name := range []string{"message.timestamp.type", "retention.ms", "retention.bytes"} {
+			delete(settings, name)
+		}
+	}
 	pointers := make(map[string]*string, len(settings))
 	for name, value := range settings {
 		pointers[name] = &value
@@ -149,7 +154,7 @@ func fit(config Config, described kmsg.MetadataResponseTopic, actual map[string]
 			wrong = append(wrong, fmt.Sprintf("%s is %q, set it to %s: %s", name, actual[name], value, why))
 		}
 	}
-	want(actual["message.timestamp.type"] == "LogAppendTime", "message.timestamp.type", "LogAppendTime",
+	want(config.decisions || actual["message.timestamp.type"] == "LogAppendTime", "message.timestamp.type", "LogAppendTime",
 		"time is the brokers', not the producers'")
 	want(actual["cleanup.policy"] == "delete", "cleanup.policy", "delete",
 		"compaction removes records from the middle of the log")

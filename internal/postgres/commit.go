@@ -96,10 +96,16 @@ func (o *Owner) commit(ctx context.Context, batch *allocator.Batch) error {
 	}
 	defer end(ctx, tx)
 
-	moved, err := tx.Exec(ctx, fence, batch.Partition, batch.Epoch, int64(batch.From), int64(batch.To),
-		int64(batch.Now), batch.Schema, batch.Malformed, batch.Last[:], int64(batch.OldestStart))
+	statement, arguments := fence, []any{
+		batch.Partition, batch.Epoch, int64(batch.From), int64(batch.To),
+		int64(batch.Now), batch.Schema, batch.Malformed, batch.Last[:], int64(batch.OldestStart),
+	}
+	if len(batch.Decisions) > 0 {
+		statement, arguments = fenceWithDecisions, append(arguments, o.packager.pack(batch.Decisions))
+	}
+	moved, err := tx.Exec(ctx, statement, arguments...)
 	if err != nil {
-		return fmt.Errorf("moving the partition on: %w", err)
+		return refused("moving the partition on", err)
 	}
 	if moved.RowsAffected() != 1 {
 		return allocator.ErrFenced

@@ -35,8 +35,9 @@ func ownerSettings() map[string]string {
 
 // Owner is the ledger as an allocator uses it.
 type Owner struct {
-	pool *pool
-	name string
+	pool     *pool
+	name     string
+	packager *packager
 }
 
 var _ allocator.Ledger = (*Owner)(nil)
@@ -48,7 +49,12 @@ func NewOwner(ctx context.Context, config Config) (*Owner, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Owner{pool: pool, name: printable(config.Name)}, nil
+	packager, err := newPackager()
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return &Owner{pool: pool, name: printable(config.Name), packager: packager}, nil
 }
 
 // Close closes the connections, after the calls that use them have returned.

@@ -66,8 +66,11 @@ const (
 	requestsBeyond = `SELECT cause FROM requests WHERE partition = $1 AND cause >= $2 ORDER BY cause DESC OFFSET $3 LIMIT 1`
 	resultsBeyond  = `SELECT command FROM results WHERE partition = $1 AND command >= $2 ORDER BY command DESC OFFSET $3 LIMIT 1`
 
-	requestsSince = `SELECT ` + requestColumns + ` FROM requests WHERE partition = $1 AND cause >= $2 ORDER BY request`
-	resultsSince  = `SELECT ` + resultColumns + ` FROM results WHERE partition = $1 AND command >= $2 ORDER BY command`
+	requestsSince   = `SELECT ` + requestColumns + ` FROM requests WHERE partition = $1 AND cause >= $2 ORDER BY request`
+	requestsWaiting = `SELECT request, sale, state, granted FROM requests
+		WHERE partition = $1 AND state IN ('waitlisted', 'reserved')`
+
+	resultsSince = `SELECT ` + resultColumns + ` FROM results WHERE partition = $1 AND command >= $2 ORDER BY command`
 )
 
 // Since implements [board.Ledger]. A partition that is being rebuilt is
@@ -103,6 +106,11 @@ func (r *Reader) Since(ctx context.Context, partition int32, from sale.Offset, l
 		if extract.Results, err = readAll(ctx, tx, scanResult, resultsSince, partition, int64(extract.From)); err != nil {
 			return fmt.Errorf("reading results: %w", err)
 		}
+		if extract.From > from { // else all who wait are among the requests
+			if extract.Waiting, err = readAll(ctx, tx, scanWaiting, requestsWaiting, partition); err != nil {
+				return fmt.Errorf("reading those who wait: %w", err)
+			}
+		}
 		if extract.Sales, err = readSales(ctx, tx, partition); err != nil {
 			return err
 		}
@@ -113,6 +121,11 @@ func (r *Reader) Since(ctx context.Context, partition int32, from sale.Offset, l
 		return board.Extract{}, fmt.Errorf("reading partition %d since offset %d: %w", partition, from, err)
 	}
 	return extract, nil
+}
+
+func scanWaiting(row pgx.CollectableRow) (w board.Waiting, err error) {
+	err = row.Scan(&w.Offset, &w.Sale, &w.State, &w.Granted)
+	return w, err
 }
 
 // Request implements [board.Ledger].

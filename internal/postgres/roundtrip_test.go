@@ -14,6 +14,7 @@ import (
 	"github.com/anteroomhq/anteroom/internal/board"
 	"github.com/anteroomhq/anteroom/internal/devstack/devstacktest"
 	"github.com/anteroomhq/anteroom/pkg/sale"
+	"github.com/anteroomhq/anteroom/pkg/sale/saletest"
 )
 
 // TestLedgerHoldsTheCoresState commits random records in random batches, with
@@ -31,9 +32,19 @@ func TestLedgerHoldsTheCoresState(t *testing.T) {
 			d := drive(t.Context(), rt, owner, partition)
 			all := newModel()
 			reference := sale.New()
+			next := func() sale.Record { return randomRecord(rt, reference) }
+			if rapid.Bool().Draw(rt, "a log of saletest") {
+				given := saletest.Log(rt)
+				next = func() sale.Record {
+					if at := reference.Next(); at < sale.Offset(len(given)) {
+						return given[at]
+					}
+					return randomRecord(rt, reference)
+				}
+			}
 			for range rapid.IntRange(1, 12).Draw(rt, "batches") {
 				for range rapid.IntRange(1, 15).Draw(rt, "records") {
-					record := randomRecord(rt, reference)
+					record := next()
 					var ignored sale.Changes
 					if err := reference.Apply(record, &ignored); err != nil {
 						rt.Fatal(err)
@@ -61,12 +72,26 @@ func TestLedgerHoldsTheCoresState(t *testing.T) {
 			want.Topic, want.Epoch, want.Now = testTopic(), claim.Epoch, reference.Now()
 			want.Watermark, want.OldestStart = reference.Next(), reference.OldestStart()
 			want.Sales, want.Starts = reference.Snapshot().Sales, reference.Snapshot().Starts
-			if diff := gocmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+			if want.From > from {
+				want.Waiting = waitingIn(reference)
+			}
+			inOrder := cmpopts.SortSlices(func(a, b board.Waiting) bool { return a.Offset < b.Offset })
+			if diff := gocmp.Diff(want, got, cmpopts.EquateEmpty(), inOrder); diff != "" {
 				rt.Fatalf("since %d, limit %d (-want +got):\n%s", from, limit, diff)
 			}
 			all.wantFound(t, rt, reader, partition, reference)
 		})
 	})
+}
+
+// waitingIn gives those of a core's requests that wait.
+func waitingIn(core *sale.Partition) (waiting []board.Waiting) {
+	for _, r := range core.Snapshot().Requests {
+		if r.State == sale.Waitlisted || r.State == sale.Reserved {
+			waiting = append(waiting, board.Waiting{Offset: r.Offset, Sale: r.Sale, State: r.State, Granted: r.Granted})
+		}
+	}
+	return waiting
 }
 
 // model is what the rows of a partition should be.
@@ -153,6 +178,48 @@ func TestClaimReadsALargeState(t *testing.T) {
 		}
 		if want := rows * 9 / 10; len(seen) != want || len(claim.State.Requests) != want {
 			t.Errorf("read %d rows of %d requests, want %d", len(claim.State.Requests), len(seen), want)
+		}
+	})
+}
+
+// TestARequestOnItsWay is committed at each of its steps: it waits, gets a unit
+// and its turn, then a hold, which is extended, and a pause keeps its neighbour.
+func TestARequestOnItsWay(t *testing.T) {
+	t.Parallel()
+	devstacktest.Each(t, func(t *testing.T, b devstacktest.Backends) {
+		migrated(t, b.PostgresURL, 2)
+		owner, reader := newOwner(t, b.PostgresURL), newReader(t, b.PostgresURL)
+		d := drive(t.Context(), t, owner, 1)
+		of := d.openPaced("tea", 1)
+		first := d.apply(buyRecord(of, "first", 1))
+		second := d.apply(buyRecord(of, "second", 1))
+		all := newModel()
+		for _, step := range []struct {
+			body sale.Body
+			want sale.State
+		}{
+			{sale.Tick{}, sale.Waitlisted},
+			{sale.Release{Request: first, By: sale.ByShopper}, sale.Reserved},
+			{sale.Tick{}, sale.Held},
+			{sale.Tick{Committed: second + 4}, sale.Held},
+			{sale.Extend{Request: second, Seconds: 15}, sale.Held},
+			{sale.Pause{Sale: of}, sale.Held},
+			{sale.Buy{Sale: of, Buyer: "third", Quantity: 1}, sale.Held},
+			{sale.Resume{Sale: of}, sale.Held},
+			{sale.Confirm{Request: second, PaymentReference: "p"}, sale.Confirmed},
+			{sale.Return{Request: second}, sale.Returned},
+		} {
+			d.apply(sale.Record{Time: d.core.Now() + 2000, Product: "tea", Body: step.body})
+			all.add(d.commit(t.Context()))
+			found, err := reader.Request(t.Context(), 1, second)
+			check(t, err)
+			if diff := gocmp.Diff(all.requests[second], *found.Row); diff != "" || found.Row.State != step.want {
+				t.Fatalf("after %+v the row is %s, expected %s (-core +ledger):\n%s", step.body, found.Row.State, step.want, diff)
+			}
+			claim, err := owner.Claim(t.Context(), 1, proven)
+			check(t, err)
+			wantState(t, claim, d.core)
+			d.begin(claim)
 		}
 	})
 }

@@ -184,6 +184,27 @@ func (d *driver) open(quantity int64) sale.Offset {
 	return d.apply(createRecord("tea", quantity))
 }
 
+// openWaitlist opens a sale with a waitlist.
+func (d *driver) openWaitlist(product sale.Product, quantity int64) sale.Offset {
+	return d.openSecond(product, sale.Settings{Quantity: quantity})
+}
+
+// openPaced opens a sale with a waitlist, and one checkout window a second.
+func (d *driver) openPaced(product sale.Product, quantity int64) sale.Offset {
+	return d.openSecond(product, sale.Settings{Quantity: quantity, AdmitPerSecond: 1})
+}
+
+// openSecond opens a sale of the second rules.
+func (d *driver) openSecond(product sale.Product, s sale.Settings) sale.Offset {
+	d.t.Helper()
+	s.HoldSeconds, s.MaxHoldSeconds, s.PerBuyerLimit, s.MaxQuantityPerRequest = 10, 20, 4, 4
+	s.Policy, s.WaitlistCapacity = sale.PolicyWaitlist, 100
+	d.apply(sale.Record{Time: 1000, Body: sale.Schema{Version: sale.NewestSchema}})
+	return d.apply(sale.Record{Time: 1000, Product: product, Body: sale.Create{
+		Rules: sale.NewestRules, BuyerKey: "k1", Later: true, Settings: s,
+	}})
+}
+
 func createRecord(product sale.Product, quantity int64) sale.Record {
 	return sale.Record{Time: 1000, Product: product, Body: sale.Create{
 		Rules: sale.FirstRules, BuyerKey: "k1", Settings: sale.Settings{
@@ -223,18 +244,30 @@ func randomRecord(t *rapid.T, core *sale.Partition) sale.Record {
 		Product: rapid.SampledFrom([]sale.Product{"tea", "tea", "cup"}).Draw(t, "product"),
 	}
 	if next == 0 {
-		record.Body = sale.Schema{Version: sale.FirstSchema}
+		record.Body = sale.Schema{Version: sale.NewestSchema}
 		return record
 	}
 	offset := func(name string) sale.Offset {
 		return sale.Offset(rapid.Int64Range(-2, int64(next)).Draw(t, name))
 	}
-	switch rapid.SampledFrom([]string{"create", "buy", "buy", "buy", "buy", "confirm", "release", "tick", "tick", "malformed"}).Draw(t, "type") {
+	switch rapid.SampledFrom([]string{"create", "buy", "buy", "buy", "buy", "buy", "confirm", "release", "tick", "tick", "malformed", "extend", "return", "steer"}).Draw(t, "type") {
 	case "create":
-		record.Body = sale.Create{Rules: sale.FirstRules, BuyerKey: "k1", Settings: sale.Settings{
+		create := sale.Create{Rules: sale.FirstRules, BuyerKey: "k1", Settings: sale.Settings{
 			Quantity: rapid.Int64Range(0, 9).Draw(t, "units"), HoldSeconds: rapid.Int64Range(1, 5).Draw(t, "hold"),
 			PerBuyerLimit: 3, MaxQuantityPerRequest: 2, Policy: sale.PolicyQueue,
 		}}
+		if rapid.IntRange(0, 3).Draw(t, "first rules") > 0 {
+			create.Rules, create.Later = sale.NewestRules, true
+			s := &create.Settings
+			s.Policy, s.MaxHoldSeconds, s.CheckoutURL = sale.PolicyWaitlist, 6, "https://shop/pay?a=b"
+			s.WaitlistCapacity = rapid.Int64Range(0, 9).Draw(t, "capacity")
+			s.AdmitPerSecond, s.MaxActiveHolds = rapid.Int64Range(0, 2).Draw(t, "pace"), rapid.Int64Range(0, 3).Draw(t, "at once")
+			if rapid.Bool().Draw(t, "times") {
+				s.OpensAt = max(0, core.Now()+sale.Time(rapid.Int64Range(-100, 200).Draw(t, "opens")))
+				s.ClosesAt = s.OpensAt + 20_000
+			}
+		}
+		record.Body = create
 	case "buy":
 		of := offset("sale")
 		for _, s := range core.Snapshot().Sales {
@@ -250,6 +283,21 @@ func randomRecord(t *rapid.T, core *sale.Partition) sale.Record {
 		record.Body = sale.Confirm{Request: offset("request"), PaymentReference: rapid.SampledFrom([]string{"p1", "p2"}).Draw(t, "payment")}
 	case "release":
 		record.Body = sale.Release{Request: offset("request"), By: sale.ByShopper}
+	case "extend":
+		record.Body = sale.Extend{Request: offset("request"), Seconds: 5}
+	case "return":
+		record.Body = sale.Return{Request: offset("request")}
+	case "steer":
+		of, version := offset("sale"), int64(1)
+		if all := core.Snapshot().Sales; len(all) > 0 {
+			s := rapid.SampledFrom(all).Draw(t, "steered")
+			of, version, record.Product = s.ID, s.Version, s.Product
+		}
+		quantity := rapid.Int64Range(1, 9).Draw(t, "units")
+		record.Body = rapid.SampledFrom([]sale.Body{
+			sale.Pause{Sale: of}, sale.Resume{Sale: of}, sale.Resume{Sale: of}, sale.Close{Sale: of},
+			sale.Update{Sale: of, Version: version, Change: sale.Change{Quantity: &quantity}},
+		}).Draw(t, "steering")
 	case "tick":
 		record.Body = sale.Tick{Committed: max(offset("committed"), 0)}
 	}

@@ -44,6 +44,35 @@ func BenchmarkAdmit(b *testing.B) {
 	}
 }
 
+// BenchmarkAdmitScript measures the server alone: a script call of a full batch
+// of new buyers, without need of a credit, with leases for all, and with none
+// left. It reports the time per buyer.
+func BenchmarkAdmitScript(b *testing.B) {
+	for name, units := range map[string]int64{"limit": 0, "leased": 1, "full": 1 << 50} {
+		b.Run(name, func(b *testing.B) {
+			server := startRedis(b)
+			gate := NewGate(GateConfig{Client: open(b, server.URL)})
+			credits := NewCredits(CreditsConfig{Client: open(b, server.URL)})
+			grantTo(b, credits, credit(1, 1<<40))
+			check(b, gate.client.ScriptLoad(b.Context(), gateSource).Err())
+			next := 0
+			for b.Loop() {
+				b.StopTimer()
+				batch := &group{of: saleOf(ask(""))}
+				for range maxBatch {
+					next++
+					of := credited(fmt.Sprintf("%022d", next), units)
+					batch.calls = append(batch.calls, &call{of: batch.of, key: key(of), units: units})
+				}
+				batch.prepare(gate.leases, gate.leaseLife)
+				b.StartTimer()
+				check(b, evaluate(b.Context(), gate.client, gate.script, []*invocation{&batch.invocation}))
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/maxBatch, "ns/buyer")
+		})
+	}
+}
+
 // BenchmarkMemory reports what a buyer costs in a redis-server's memory, with
 // the tables that lead to the key: one that was just let in, and one with a
 // hint.

@@ -19,7 +19,8 @@ const (
 	callTimeout = 500 * time.Millisecond
 
 	// connections is the pool's size: the gate's calls in flight, the hints',
-	// and a few publications of owners at once. Each subscription has one more.
+	// the leases', and a few publications and credits of owners at once. Each
+	// subscription has one more.
 	connections = 8
 
 	// maxIdle is how long an unused connection is kept: less than what load
@@ -27,7 +28,7 @@ const (
 	maxIdle = 4 * time.Minute
 )
 
-// Client is a Redis server that a gate and feeds share. Its methods may be
+// Client is a Redis server that a gate, credits and feeds share. Its methods may be
 // called from several goroutines.
 type Client struct {
 	redis *goredis.Client
@@ -60,7 +61,7 @@ func (c *Client) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Close closes all connections. Gates and feeds have to be stopped before.
+// Close closes all connections. Gates, credits and feeds have to be stopped before.
 func (c *Client) Close() error {
 	if err := c.redis.Close(); err != nil {
 		return fmt.Errorf("closing redis's connections: %w", err)

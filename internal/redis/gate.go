@@ -11,7 +11,6 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/anteroomhq/anteroom/internal/ingress"
-	"github.com/anteroomhq/anteroom/pkg/sale"
 )
 
 const (
@@ -31,7 +30,8 @@ const (
 	// an error, by the time that the call in flight has ended.
 	maxWait = 500 * time.Millisecond
 
-	maxHints = 65_536 // that wait
+	maxHints  = 65_536 // that wait
+	maxYields = 16_384 // that wait
 )
 
 // GateConfig says what a gate uses.
@@ -48,33 +48,50 @@ type GateConfig struct {
 // that arrive while one is in flight form the next one, and a lone one goes at
 // once. Its methods may be called from several goroutines.
 type Gate struct {
-	client  *goredis.Client
-	timeout time.Duration // of a call
-	observe func(time.Duration, int)
-	script  *goredis.Script
-	breaker breaker
-	asks    *queue[*call]
-	hints   *queue[remembered]
+	client    *goredis.Client
+	timeout   time.Duration // of a call
+	maxWait   time.Duration // of an ask, for its turn
+	leaseLife time.Duration
+	observe   func(time.Duration, int)
+	script    *goredis.Script
+	credit    *goredis.Script
+	breaker   breaker
+	asks      *queue[*call]
+	hints     *queue[remembered]
+	yields    *queue[yielded]
+
+	leases *leases // belongs to the goroutine that sends asks
 }
 
 // call is an Admit that waits for its answer.
 type call struct {
-	product sale.Product
-	key     string
-	fresh   bool
-	asked   time.Time
+	of    saleID
+	key   string // of the buyer
+	units int64  // that need a credit
+	fresh bool
+	asked time.Time
 
-	abandoned atomic.Bool // nobody waits any more: it is not to be sent
+	lease string // for the credit; set before it is sent
+
+	settled atomic.Bool // set by who is first: the answer, or the caller that leaves
 
 	answered  chan struct{} // closed when the following are set
 	admission ingress.Admission
 	err       error
 }
 
-func (c *call) answer(admission ingress.Admission, err error) {
+// answer is false if nobody waits for it any more.
+func (c *call) answer(admission ingress.Admission, err error) bool {
+	if !c.settled.CompareAndSwap(false, true) {
+		return false
+	}
 	c.admission, c.err = admission, err
 	close(c.answered)
+	return true
 }
+
+// abandon is false if the call is answered already, or just now.
+func (c *call) abandon() bool { return c.settled.CompareAndSwap(false, true) }
 
 // NewGate makes a gate. It answers while Run runs.
 func NewGate(config GateConfig) *Gate {
@@ -82,18 +99,23 @@ func NewGate(config GateConfig) *Gate {
 		config.Observe = func(time.Duration, int) {}
 	}
 	return &Gate{
-		client:  config.Client.redis,
-		timeout: callTimeout,
-		observe: config.Observe,
-		script:  goredis.NewScript(gateSource),
-		asks:    newQueue[*call](maxAsks),
-		hints:   newQueue[remembered](maxHints),
+		client:    config.Client.redis,
+		timeout:   callTimeout,
+		maxWait:   maxWait,
+		leaseLife: leaseLife,
+		observe:   config.Observe,
+		script:    goredis.NewScript(gateSource),
+		credit:    goredis.NewScript(creditSource),
+		asks:      newQueue[*call](maxAsks),
+		hints:     newQueue[remembered](maxHints),
+		yields:    newQueue[yielded](maxYields),
+		leases:    newLeases(),
 	}
 }
 
-// Run serves Admit and Remember until ctx is done. Then it ends the calls in
-// flight, refuses those that wait, stores the hints that wait, and returns nil.
-// It is to be called once.
+// Run serves Admit, Remember and Yield until ctx is done. Then it ends the calls
+// in flight, refuses those that wait, stores the hints and ends the leases that
+// wait, and returns nil. It is to be called once.
 func (g *Gate) Run(ctx context.Context) error {
 	var workers sync.WaitGroup
 	workers.Go(func() {
@@ -106,6 +128,11 @@ func (g *Gate) Run(ctx context.Context) error {
 			g.store(ctx, hints)
 		}
 	})
+	workers.Go(func() {
+		for yields := g.yields.take(ctx, maxBatch); yields != nil; yields = g.yields.take(ctx, maxBatch) {
+			g.end(ctx, yields)
+		}
+	})
 	workers.Wait()
 
 	for _, call := range g.asks.close() {
@@ -116,44 +143,56 @@ func (g *Gate) Run(ctx context.Context) error {
 		g.store(ctx, batch)
 		hints = hints[len(batch):]
 	}
+	for yields := range slices.Chunk(g.yields.close(), maxBatch) {
+		g.end(ctx, yields)
+	}
 	return nil
 }
 
 // Admit lets a buyer in at most once per second and sale, or gives the hint of
 // the buyer's latest request; with ask.Fresh, that hint is forgotten when the
-// buyer is let in. It fails when Redis does not answer within callTimeout, after
-// maxWait at the latest when others are before it, and at once when Redis has
-// failed just before or too many calls wait. A call that
-// ends with its context may have counted.
+// buyer gets past the limit. Who has no hint and gets past the limit needs a
+// credit if ask.Units is above 0: the answer is then a lease, Full or Unknown.
+// All three count against the limit, so that a sale without a free unit is not
+// asked for it more often than one with: who hears Full may ask again after the
+// second that everybody waits.
+//
+// Admit fails when Redis does not answer within callTimeout, after maxWait at
+// the latest when others are before it, and at once when Redis has failed just
+// before or too many calls wait. A call that ends with its context may have
+// counted; a lease that it was given is handed back. One that Redis gives
+// without being heard ends by itself after leaseLife.
 func (g *Gate) Admit(ctx context.Context, ask ingress.Ask) (ingress.Admission, error) {
 	if err := g.breaker.refusal(); err != nil {
 		return ingress.Admission{}, fmt.Errorf("asking the gate: %w", err)
 	}
-	call := &call{product: ask.Product, key: key(ask), fresh: ask.Fresh, asked: time.Now(), answered: make(chan struct{})}
+	call := &call{of: saleOf(ask), key: key(ask), units: ask.Units, fresh: ask.Fresh, asked: time.Now(), answered: make(chan struct{})}
 	if err := g.asks.push(call); err != nil {
 		return ingress.Admission{}, fmt.Errorf("asking the gate: %w", err)
 	}
 	select {
 	case <-call.answered:
-		if call.err != nil {
-			return ingress.Admission{}, fmt.Errorf("asking the gate: %w", call.err)
-		}
-		return call.admission, nil
 	case <-ctx.Done():
-		call.abandoned.Store(true)
-		return ingress.Admission{}, fmt.Errorf("asking the gate: %w", context.Cause(ctx))
+		if call.abandon() {
+			return ingress.Admission{}, fmt.Errorf("asking the gate: %w", context.Cause(ctx))
+		}
+		<-call.answered // it is about to be
 	}
+	if call.err != nil {
+		return ingress.Admission{}, fmt.Errorf("asking the gate: %w", call.err)
+	}
+	return call.admission, nil
 }
 
 // admit answers calls with one round trip.
 func (g *Gate) admit(ctx context.Context, calls []*call) {
 	began := time.Now()
 	calls = slices.DeleteFunc(calls, func(c *call) bool {
-		late := began.Sub(c.asked) > maxWait
+		late := began.Sub(c.asked) > g.maxWait
 		if late {
 			c.answer(ingress.Admission{}, errBusy)
 		}
-		return late || c.abandoned.Load()
+		return late || c.settled.Load()
 	})
 	if len(calls) == 0 {
 		return
@@ -164,7 +203,7 @@ func (g *Gate) admit(ctx context.Context, calls []*call) {
 		}
 		return
 	}
-	groups := byProduct(calls)
+	groups := bySale(calls)
 	// What is in hand is ended even when the gate is stopping.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.timeout)
 	defer cancel()
@@ -172,6 +211,6 @@ func (g *Gate) admit(ctx context.Context, calls []*call) {
 	g.breaker.leave(err)
 	g.observe(time.Since(began), len(calls))
 	for _, group := range groups {
-		group.answer()
+		group.answer(func(lease yielded) { _ = g.yields.push(lease) }) // otherwise it ends by itself
 	}
 }

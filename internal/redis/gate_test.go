@@ -189,18 +189,26 @@ func TestNoCallHasKeysOfTwoProducts(t *testing.T) {
 	t.Parallel()
 	var calls []*call
 	for i := range 100 {
-		calls = append(calls, &call{product: sale.Product(fmt.Sprintf("product-%d", i*i%7)), key: fmt.Sprintf("%03d", i)})
+		product := sale.Product(fmt.Sprintf("product-%d", i*i%7))
+		calls = append(calls, &call{of: saleID{product: product}, units: int64(i % 3), key: fmt.Sprintf("%03d", i)})
 	}
 	total := 0
-	for _, group := range byProduct(calls) {
+	for _, group := range bySale(calls) {
 		total += len(group.calls)
 		for _, call := range group.calls {
-			if call.product != group.calls[0].product {
-				t.Errorf("%s and %s are in one call", call.product, group.calls[0].product)
+			if call.of != group.of {
+				t.Errorf("%+v and %+v are in one call", call.of, group.of)
 			}
 		}
-		if !slices.IsSorted(group.keys()) {
-			t.Errorf("the order %v is not that of the asks", group.keys())
+		group.prepare(newLeases(), leaseLife)
+		buyers := group.keys[:len(group.calls)]
+		if !slices.IsSorted(buyers) {
+			t.Errorf("the order %v is not that of the asks", buyers)
+		}
+		for _, credit := range group.keys[len(group.calls):] {
+			if !strings.HasPrefix(credit, "c{"+string(group.of.product)+"}") {
+				t.Errorf("a call for %s has the credit %s", group.of.product, credit)
+			}
 		}
 	}
 	if total != len(calls) {

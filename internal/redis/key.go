@@ -4,8 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"strconv"
 
 	"github.com/anteroomhq/anteroom/internal/ingress"
+	"github.com/anteroomhq/anteroom/pkg/event"
 	"github.com/anteroomhq/anteroom/pkg/sale"
 )
 
@@ -13,6 +15,23 @@ import (
 // has. With a million buyers in memory every byte of a key counts, and Redis
 // takes its memory in steps of 16.
 const digestLength = 16
+
+// saleID names a sale among all logs.
+type saleID struct {
+	log     event.TopicID
+	product sale.Product
+	sale    sale.Offset
+}
+
+func saleOf(ask ingress.Ask) saleID {
+	return saleID{log: ask.Log, product: ask.Product, sale: ask.Sale}
+}
+
+// creditKey names the sale's credit. There is one for a sale: it can afford to
+// be readable.
+func creditKey(of saleID) string {
+	return "c{" + string(of.product) + "}" + of.log.String() + ":" + strconv.FormatInt(int64(of.sale), 10)
+}
 
 // key names the buyer within the log and sale: "b{product}" and the first bytes
 // of the SHA-256 of topic id, sale and pseudonym. The first two have a fixed

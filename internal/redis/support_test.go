@@ -72,7 +72,7 @@ func openPatiently(t testing.TB, address string) *Client {
 func makeGate(t testing.TB, address string) *Gate {
 	t.Helper()
 	gate := NewGate(GateConfig{Client: openPatiently(t, address)})
-	gate.timeout = patience
+	gate.timeout, gate.maxWait = patience, patience
 	return gate
 }
 

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -85,28 +87,70 @@ func TestSaleCommands(t *testing.T) {
 	w := newWorld(t, devstacktest.Embedded(t), 2)
 	url := "http://" + w.serveHere(t).public.Addr().String()
 	w.openSale(t, strings.TrimPrefix(url, "http://"), client.NewSale{Product: "first", Quantity: 1})
-	api := []string{"--url", url, "--operator-token", w.secrets.OperatorToken}
+	sale := func(command string) (code int, out, complaints string) {
+		t.Helper()
+		return try(t, append(append([]string{"sale"}, strings.Fields(command)...), "--url", url, "--operator-token", w.secrets.OperatorToken)...)
+	}
+	answered := func(command string) (s client.Sale) {
+		t.Helper()
+		code, out, complaints := sale(command + " --json")
+		if err := json.Unmarshal([]byte(out), &s); code != exitDone || err != nil {
+			t.Fatalf("%s: exit %d, %v, %s%s", command, code, err, out, complaints)
+		}
+		return s
+	}
+	refused := func(command, says string) {
+		t.Helper()
+		if code, out, complaints := sale(command); code != exitFailed || out != "" || !strings.Contains(complaints, says) {
+			t.Errorf("%s: exit %d, want %d and %q, %s%s", command, code, exitFailed, says, out, complaints)
+		}
+	}
+	said := func(command string, says ...string) {
+		t.Helper()
+		code, out, complaints := sale(command)
+		for _, text := range says {
+			if code != exitDone || !strings.Contains(out, text) {
+				t.Errorf("%s: exit %d, want %q, %s%s", command, code, text, out, complaints)
+			}
+		}
+	}
 
-	code, out, complaints := try(t, append([]string{"sale", "create", "console", "--quantity", "5", "--hold-seconds", "60", "--json"}, api...)...)
-	var created client.Sale
-	if err := json.Unmarshal([]byte(out), &created); code != exitDone || err != nil || created.Quantity != 5 || created.HoldSeconds != 60 {
-		t.Fatalf("create: exit %d, %v, %s%s", code, err, out, complaints)
+	created := answered("create console --quantity 5 --hold-seconds 60 --opens-at +1h --closes-at +2h --admit-per-second 3 --checkout-url https://shop.test/pay --actor mia --reason launch")
+	if created.Sale == "" || created.Quantity != 5 || created.HoldSeconds != 60 || created.MaxHoldSeconds != 1800 || created.Policy != "waitlist" ||
+		created.WaitlistCapacity != 10 || created.AdmitPerSecond != 3 || created.State != "scheduled" ||
+		time.Until(created.OpensAt) > time.Hour || created.ClosesAt.Sub(created.OpensAt) != time.Hour {
+		t.Errorf("created %+v", created)
 	}
-	if created.Partition == 0 && created.Sale == "" {
-		t.Errorf("the sale has no id: %+v", created)
+	refused("create console --quantity 5", "already_open")
+	refused("create second --quantity 5 --per-buyer-limit 1 --max-quantity-per-request 2", "invalid_request")
+	said("list", "console", "first", "scheduled")
+	said("show console", created.Sale, "scheduled", "https://shop.test/pay")
+	refused("show nothing", "unknown_product")
+	refused("pause console", "not_open")
+
+	updated := answered("update console --opens-at none --closes-at none --checkout-url none --quantity 7 --policy queue --actor mia")
+	if updated.CheckoutURL != "" || !updated.OpensAt.IsZero() || !updated.ClosesAt.IsZero() || updated.Quantity != 7 ||
+		updated.Policy != "queue" || updated.HoldSeconds != 60 || updated.AdmitPerSecond != 3 || updated.Version <= created.Version {
+		t.Errorf("updated %+v", updated)
 	}
-	if code, _, complaints := try(t, append([]string{"sale", "create", "console", "--quantity", "5"}, api...)...); code != exitFailed || !strings.Contains(complaints, "already_open") {
-		t.Errorf("create again: exit %d, %s, want %d and already_open", code, complaints, exitFailed)
-	}
-	if code, out, complaints := try(t, append([]string{"sale", "list"}, api...)...); code != exitDone || !strings.Contains(out, "console") || !strings.Contains(out, "first") {
-		t.Errorf("list: exit %d, %s%s", code, out, complaints)
-	}
-	if code, out, complaints := try(t, append([]string{"sale", "show", "console"}, api...)...); code != exitDone || !strings.Contains(out, created.Sale) {
-		t.Errorf("show: exit %d, %s%s", code, out, complaints)
-	}
-	if code, _, complaints := try(t, append([]string{"sale", "show", "nothing"}, api...)...); code != exitFailed || !strings.Contains(complaints, "unknown_product") {
-		t.Errorf("show of nothing: exit %d, %s", code, complaints)
-	}
+	await(t, "the sale to open", func() bool { return answered("show console").State == "open" }) // at the next tick
+	refused("update console --quantity 8 --version "+strconv.FormatInt(created.Version, 10), "stale_version")
+	said("update console --quantity 8 --version "+strconv.FormatInt(updated.Version, 10), "8: 8 available")
+
+	said("pause console --reason fire", "sale "+created.Sale+" is paused")
+	said("pause console", "is paused")
+	said("requests console", "REQUEST")
+	said("resume console", "is open")
+	buy(t, strings.TrimPrefix(url, "http://"), "console", "ada")
+	await(t, "the request to be listed", func() bool {
+		_, out, _ := sale("requests console --json --state held")
+		return strings.Count(out, "\n") == 1 && strings.Contains(out, created.Sale)
+	})
+	said("close console --actor mia --reason over", "is closed since", "1 held")
+	refused("resume console", "sale_closed")
+	refused("update console --quantity 9", "sale_closed")
+	said("watch console --until-closed", "console  closed")
+
 	if code, _, complaints := try(t, "sale", "list", "--url", url); code != exitFailed || !strings.Contains(complaints, "unauthorized") {
 		t.Errorf("list without a token: exit %d, %s", code, complaints)
 	}

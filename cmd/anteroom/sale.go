@@ -2,9 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"text/tabwriter"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -14,19 +13,25 @@ import (
 
 // saleCommands are what operators do, through the API.
 type saleCommands struct {
-	Create saleCreateCommand `cmd:"" help:"Open a sale of a product."`
-	List   saleListCommand   `cmd:"" help:"List all sales."`
-	Show   saleShowCommand   `cmd:"" help:"Show a product's sale."`
+	Create   saleCreateCommand   `cmd:"" help:"Open a sale of a product, or schedule one."`
+	List     saleListCommand     `cmd:"" help:"List all sales, earlier ones of a product too."`
+	Show     saleShowCommand     `cmd:"" help:"Show a product's latest sale."`
+	Update   saleUpdateCommand   `cmd:"" help:"Change settings of a product's sale."`
+	Pause    salePauseCommand    `cmd:"" help:"Stop a product's sale for a while."`
+	Resume   saleResumeCommand   `cmd:"" help:"Let a paused sale go on."`
+	Close    saleCloseCommand    `cmd:"" help:"End a product's sale for ever."`
+	Requests saleRequestsCommand `cmd:"" help:"List the requests of a product's latest sale."`
+	Watch    saleWatchCommand    `cmd:"" help:"Show a product's sale live, until ^C."`
 }
 
 // apiSettings say how to reach the API.
 type apiSettings struct {
 	URL           string `env:"ANTEROOM_URL" default:"http://127.0.0.1:8080" help:"Base URL of an ingress."`
 	OperatorToken string `env:"ANTEROOM_OPERATOR_TOKEN" placeholder:"TOKEN" help:"Bearer token of operators."`
-	JSON          bool   `help:"Print JSON, for programs."`
+	JSON          bool   `help:"Print JSON, for programs, in the shapes of the API."`
 }
 
-func (s apiSettings) client() (*client.Client, error) {
+func (s *apiSettings) client() (*client.Client, error) {
 	c, err := client.New(client.Config{URL: s.URL, OperatorToken: s.OperatorToken})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errMisuse, err)
@@ -34,34 +39,18 @@ func (s apiSettings) client() (*client.Client, error) {
 	return c, nil
 }
 
-type saleCreateCommand struct {
-	apiSettings
-	Product       string `arg:"" help:"1 to 64 of a-z 0-9 . _ -, starting with a letter or digit."`
-	Quantity      int64  `required:"" help:"Units on sale."`
-	HoldSeconds   int64  `default:"480" help:"How long a hold lasts."`
-	PerBuyerLimit int64  `default:"1" help:"Units that one buyer may have."`
-	MaxPerRequest int64  `default:"1" help:"Units that one request may ask for."`
-	Partition     *int32 `help:"Bind the product to this partition, for ever. Default: the one with the fewest open sales."`
-	Reason        string `help:"Why, for the log."`
+// latestSale names what most commands act on.
+type latestSale struct {
+	Product string `arg:"" help:"The product. Its latest sale is meant."`
 }
 
-func (c *saleCreateCommand) Run(ctx context.Context, t terminal) error {
-	api, err := c.client()
-	if err != nil {
-		return err
+// lookAgain adds to the error of a command, of which nobody knows what became,
+// how to find out.
+func lookAgain(err error, product string) error {
+	if errors.Is(err, client.ErrUnknown) || errors.Is(err, client.ErrUndecided) {
+		return fmt.Errorf("%w; it may have been done: anteroom sale show %s", err, product)
 	}
-	created, err := api.CreateSale(ctx, client.NewSale{
-		Product: c.Product, Quantity: c.Quantity, HoldSeconds: c.HoldSeconds,
-		PerBuyerLimit: c.PerBuyerLimit, MaxQuantityPerRequest: c.MaxPerRequest,
-		Partition: c.Partition, Reason: c.Reason,
-	})
-	if err != nil {
-		return fmt.Errorf("creating the sale: %w", err)
-	}
-	if c.JSON {
-		return printJSON(t, created)
-	}
-	return printSales(t, created)
+	return err
 }
 
 type saleListCommand struct {
@@ -78,14 +67,17 @@ func (c *saleListCommand) Run(ctx context.Context, t terminal) error {
 		return fmt.Errorf("listing sales: %w", err)
 	}
 	if c.JSON {
+		if sales == nil {
+			sales = []client.Sale{}
+		}
 		return printJSON(t, sales)
 	}
-	return printSales(t, sales...)
+	return printSales(t, sales)
 }
 
 type saleShowCommand struct {
+	latestSale
 	apiSettings
-	Product string `arg:"" help:"The product."`
 }
 
 func (c *saleShowCommand) Run(ctx context.Context, t terminal) error {
@@ -97,32 +89,33 @@ func (c *saleShowCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return fmt.Errorf("showing the sale: %w", err)
 	}
-	if c.JSON {
-		return printJSON(t, found)
-	}
-	return printSales(t, found)
+	return c.printSale(t, &found)
 }
 
-// printSales prints a table.
-func printSales(t terminal, sales ...client.Sale) error {
-	table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "PRODUCT\tSALE\tSTATE\tQUANTITY\tAVAILABLE\tHELD\tCONFIRMED\tREQUESTS\tLINE\tCREATED")
-	for _, s := range sales {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n",
-			s.Product, s.Sale, s.State, s.Quantity, s.Available, s.Held, s.Confirmed, s.Requests, s.Line, s.CreatedAt.UTC().Format(time.RFC3339))
+// printSale prints all of a sale.
+func (s *apiSettings) printSale(t terminal, of *client.Sale) error {
+	if s.JSON {
+		return printJSON(t, of)
 	}
-	if err := table.Flush(); err != nil {
-		return fmt.Errorf("printing: %w", err)
-	}
-	return nil
+	return printSettings(t, of)
 }
 
 // printJSON prints a value for programs.
 func printJSON(t terminal, value any) error {
-	if err := json.MarshalWrite(t.out, value, jsontext.WithIndent("  "), json.Deterministic(true)); err != nil {
+	return printJSONAs(t, value, jsontext.WithIndent("  "))
+}
+
+// printJSONLine prints one of many values for programs.
+func printJSONLine(t terminal, value any) error {
+	return printJSONAs(t, value, jsontext.Multiline(false))
+}
+
+func printJSONAs(t terminal, value any, layout json.Options) error {
+	text, err := json.Marshal(value, layout, json.Deterministic(true))
+	if err != nil {
 		return fmt.Errorf("printing: %w", err)
 	}
-	if _, err := fmt.Fprintln(t.out); err != nil {
+	if _, err := t.out.Write(append(text, '\n')); err != nil {
 		return fmt.Errorf("printing: %w", err)
 	}
 	return nil

@@ -22,11 +22,12 @@ import (
 
 type demoCommand struct {
 	backendChoice
-	Buyers      int   `default:"100000" help:"Shoppers who press Buy."`
-	Units       int64 `default:"2" help:"Units on sale."`
-	Connections int   `default:"256" help:"Requests under way at once."`
-	Keep        bool  `help:"Leave everything running afterwards, until ^C."`
-	JSON        bool  `help:"Print the summary as one JSON object."`
+	Buyers      int    `default:"100000" help:"Shoppers who press Buy."`
+	Units       int64  `default:"2" help:"Units on sale."`
+	Policy      string `enum:"waitlist,queue,reject" default:"waitlist" help:"What happens to those who come after the last unit: waitlist, queue or reject."`
+	Connections int    `default:"256" help:"Requests under way at once."`
+	Keep        bool   `help:"Leave everything running afterwards, until ^C."`
+	JSON        bool   `help:"Print the summary as one JSON object."`
 }
 
 // demoReport is the summary. All but the last part is computed from what
@@ -35,7 +36,8 @@ type demoReport struct {
 	lab.Result
 	Units             int64             `json:"units"`
 	Oversold          int64             `json:"oversold"`
-	AcceptedPerSecond float64           `json:"accepted_per_second"`
+	AcceptedPerSecond float64           `json:"accepted_per_second"` // clicks that got a ticket
+	AnsweredPerSecond float64           `json:"answered_per_second"` // clicks that got a ticket or a refusal
 	Backends          map[string]string `json:"backends"`
 	Broken            []string          `json:"broken,omitempty"` // promises, in words
 }
@@ -64,7 +66,7 @@ func (c *demoCommand) Run(ctx context.Context, t terminal) (err error) {
 		return err
 	}
 	created, err := operator.CreateSale(ctx, client.NewSale{
-		Product: product, Quantity: c.Units, Reason: "demo",
+		Product: product, Quantity: c.Units, Policy: c.Policy, Actor: "demo", Reason: "demo",
 		HoldSeconds: 3600, // winners pay when everybody has clicked, however long that takes
 	})
 	if err != nil {
@@ -80,10 +82,18 @@ func (c *demoCommand) Run(ctx context.Context, t terminal) (err error) {
 	report.Oversold = max(0, int64(result.Sold)+int64(result.Outcomes[sale.Held])-c.Units)
 	if result.ClickSeconds > 0 {
 		report.AcceptedPerSecond = float64(result.Accepted) / result.ClickSeconds
+		report.AnsweredPerSecond = float64(result.Buyers) / result.ClickSeconds
 	}
 	report.Broken, err = c.check(ctx, running, product, &report)
 	if err != nil {
 		return err
+	}
+	if !c.Keep {
+		unanswered, err := c.endSale(ctx, running, operator, product)
+		if err != nil {
+			return err
+		}
+		report.Broken = append(report.Broken, unanswered...)
 	}
 	if c.JSON {
 		err = printJSON(t, report)
@@ -162,6 +172,25 @@ func (c *demoCommand) check(ctx context.Context, running *devService, product st
 		return []string{"the ledger does not have the sale"}, nil
 	}
 	return broken(report, tally), nil
+}
+
+// endSale closes the sale, which is the answer to those who still wait.
+func (c *demoCommand) endSale(ctx context.Context, running *devService, operator *client.Client, product string) ([]string, error) {
+	if _, err := operator.Close(ctx, product, client.Why{Actor: "demo", Reason: "everybody has clicked"}); err != nil {
+		return nil, fmt.Errorf("closing the sale: %w", err)
+	}
+	ledger, err := running.reader.Tally(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the ledger: %w", err)
+	}
+	tally, ok := findTally(ledger, product)
+	if !ok {
+		return []string{"the ledger does not have the sale any more"}, nil
+	}
+	if waiting := tally.Rows[sale.Waitlisted].Requests; waiting > 0 || tally.Sale.Stage != sale.StageClosed {
+		return []string{fmt.Sprintf("%d shoppers still wait in a sale that is %s", waiting, tally.Sale.Stage)}, nil
+	}
+	return nil, nil
 }
 
 // broken gives the promises that are broken, in words.

@@ -31,14 +31,18 @@ func TestDemo(t *testing.T) {
 		t.Fatalf("%v: %s", err, summary)
 	}
 	for name, want := range map[string]any{
-		"buyers": 3000.0, "units": 2.0, "accepted": 3000.0, "sold": 2.0, "oversold": 0.0,
+		"buyers": 3000.0, "units": 2.0, "sold": 2.0, "oversold": 0.0,
 		"undecided": 0.0, "multiple_outcomes": 0.0, "position_rises": 0.0,
 	} {
 		if got[name] != want {
 			t.Errorf("%s is %v, want %v", name, got[name], want)
 		}
 	}
-	for _, name := range []string{"refused", "outcomes", "accept_ms", "outcome_ms", "seconds", "accepted_per_second", "backends"} {
+	refused, _ := got["refused"].(map[string]any)["sold_out"].(float64)
+	if accepted, _ := got["accepted"].(float64); accepted+refused != 3000 || accepted < 2 {
+		t.Errorf("%v accepted and %v sold out at the door, of 3000", accepted, refused)
+	}
+	for _, name := range []string{"refused", "outcomes", "accept_ms", "outcome_ms", "seconds", "accepted_per_second", "answered_per_second", "backends"} {
 		if got[name] == nil {
 			t.Errorf("the summary has no %s: %s", name, summary)
 		}

@@ -199,7 +199,8 @@ func TestIngressDies(t *testing.T) {
 	w.start(t, "allocator")
 	ingresses := []*process{w.start(t, "ingress"), w.start(t, "ingress")}
 	addresses := []string{ingresses[0].address, ingresses[1].address}
-	w.openSale(t, addresses[0], client.NewSale{Product: "console", Quantity: units, HoldSeconds: 600})
+	everybody := int64(buyers) // waits, so that the door refuses nobody
+	w.openSale(t, addresses[0], client.NewSale{Product: "console", Quantity: units, HoldSeconds: 600, WaitlistCapacity: &everybody})
 	awaitSale(t, addresses, "console")
 
 	crowds := newCrowds(t, w, addresses, []string{"console"}, buyers)

@@ -36,8 +36,10 @@ func TestOwnersDieAndFreeze(t *testing.T) {
 	products := make([]string, partitions)
 	for i := range products {
 		products[i] = fmt.Sprintf("product-%d", i)
-		partition := int32(i)
-		w.openSale(t, addresses[0], client.NewSale{Product: products[i], Quantity: units, HoldSeconds: 3600, Partition: &partition})
+		partition, everybody := int32(i), int64(buyers) // waits, so that the door refuses nobody
+		w.openSale(t, addresses[0], client.NewSale{
+			Product: products[i], Quantity: units, HoldSeconds: 3600, Partition: &partition, WaitlistCapacity: &everybody,
+		})
 		awaitSale(t, addresses, products[i])
 	}
 	crowds := newCrowds(t, w, addresses, products, buyers)
@@ -124,7 +126,7 @@ func newCrowds(t *testing.T, w *world, addresses, products []string, buyers int)
 	for i, product := range products {
 		config := lab.Config{
 			Addresses: addresses, Product: product, Buyers: buyers, Connections: 32, MaxWaiting: 50_000,
-			Follow: 2, MaxStreams: 50, Crowd: product, MerchantToken: w.secrets.MerchantToken, Patience: 5 * time.Minute,
+			Follow: 2, MaxStreams: 50, Crowd: fmt.Sprintf("%s-%d", product, i), MerchantToken: w.secrets.MerchantToken, Patience: 5 * time.Minute,
 		}
 		if i == len(products)-1 {
 			config.MerchantToken = ""

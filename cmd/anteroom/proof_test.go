@@ -30,29 +30,8 @@ func (w *world) replay(t *testing.T, partition int32, watermark sale.Offset) *pr
 		rows: make(map[sale.Offset]sale.Request), results: make(map[sale.Offset]sale.Result),
 		sales: make(map[sale.Offset]sale.Sale), started: make(map[sale.Offset]bool),
 	}
-	log, err := kafka.Open(t.Context(), w.kafkaConfig(0))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close(t.Context())
-	reader, err := log.Open(partition, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer reader.Close()
 	var changes sale.Changes
-	for p.core.Next() < watermark {
-		entries, _, err := reader.Read(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, entry := range entries {
-			if entry.Offset >= watermark {
-				break
-			}
-			p.take(t, entry, &changes)
-		}
-	}
+	w.read(t, partition, watermark, func(entry event.Entry) { p.take(t, entry, &changes) })
 	for _, s := range changes.Sales() {
 		p.sales[s.ID] = s
 	}
@@ -81,6 +60,34 @@ func (p *proof) take(t *testing.T, entry event.Entry, changes *sale.Changes) {
 		}
 	}
 	changes.Decisions = changes.Decisions[:0] // and keep the sales that changed
+}
+
+// read gives a partition's entries below end.
+func (w *world) read(t *testing.T, partition int32, end sale.Offset, each func(event.Entry)) {
+	t.Helper()
+	log, err := kafka.Open(t.Context(), w.kafkaConfig(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close(t.Context())
+	reader, err := log.Open(partition, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	for next := sale.Offset(0); next < end; {
+		entries, _, err := reader.Read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range entries {
+			if entry.Offset >= end {
+				return
+			}
+			each(entry)
+			next = entry.Offset + 1
+		}
+	}
 }
 
 // proveLedger holds the whole ledger against a replay of the log: every row,

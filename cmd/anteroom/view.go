@@ -59,14 +59,16 @@ func printReport(t terminal, r *demoReport) error {
 		fmt.Fprintf(table, "%s\t%s\n", name, fmt.Sprintf(format, values...))
 	}
 	row("shoppers", "%d for %d units", r.Buyers, r.Units)
-	row("accepted", "%d, %.0f a second", r.Accepted, r.AcceptedPerSecond)
-	row("refused", "%s", counts(r.Refused))
+	row("answered", "%.0f clicks a second", r.AnsweredPerSecond)
+	row("accepted", "%d into the line", r.Accepted)
+	row("refused", "%s, at the door", counts(r.Refused))
 	row("outcomes", "%s", counts(r.Outcomes))
 	row("sold", "%d, oversold %d", r.Sold, r.Oversold)
 	row("undecided", "%d", r.Undecided)
 	row("contradictions", "%d outcomes, %d places that moved back", r.MultipleOutcomes, r.PositionRises)
 	row("click to ticket", "p50 %.0f ms, p99 %.0f ms, max %.0f ms", r.AcceptMS.P50, r.AcceptMS.P99, r.AcceptMS.Max)
 	row("click to outcome", "p50 %.0f ms, p99 %.0f ms, max %.0f ms, as %d streams and the rest's polls saw it", r.OutcomeMS.P50, r.OutcomeMS.P99, r.OutcomeMS.Max, r.Streams)
+	row("click to refusal", "p50 %.0f ms, p99 %.0f ms, max %.0f ms, at the door", r.RefuseMS.P50, r.RefuseMS.P99, r.RefuseMS.Max)
 	row("first click to last outcome", "%.1f s", r.Seconds)
 	row("backends", "Kafka %s, Redis %s, Postgres %s", r.Backends["kafka"], r.Backends["redis"], r.Backends["postgres"])
 	if len(r.Broken) == 0 {

@@ -135,18 +135,19 @@ func (c *crowd) click(ctx context.Context, s *shopper) (streaming bool) {
 		}
 		c.goOn(s, now)
 	case now.After(s.patienceEnds):
-		c.leave(s, cmp.Or(a.problem, "no_answer"))
-	case err != nil, a.code == fasthttp.StatusServiceUnavailable, a.code == fasthttp.StatusTooManyRequests:
+		c.leave(s, cmp.Or(a.problem, "no_answer"), now)
+	case err != nil, a.code == fasthttp.StatusServiceUnavailable, a.code == fasthttp.StatusTooManyRequests,
+		a.problem == "not_open", a.problem == "paused": // the door will open
 		s.tryAgain(a.retryAfter, now)
 	default:
-		c.leave(s, a.problem)
+		c.leave(s, a.problem, now)
 	}
 	return false
 }
 
 // leave ends the journey of a shopper who got no ticket.
-func (c *crowd) leave(s *shopper, code string) {
-	c.tally.noteRefused(code)
+func (c *crowd) leave(s *shopper, code string, now time.Time) {
+	c.tally.noteRefused(code, s.clicked, now)
 	s.step = goAway
 }
 

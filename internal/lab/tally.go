@@ -31,8 +31,9 @@ type Result struct {
 	Streams          int                `json:"streams"`           // shoppers who followed by WebSocket
 	AcceptMS         Quantiles          `json:"accept_ms"`         // click to ticket
 	OutcomeMS        Quantiles          `json:"outcome_ms"`        // click to the first outcome that the shopper saw
-	ClickSeconds     float64            `json:"click_seconds"`     // first click to last ticket
-	Seconds          float64            `json:"seconds"`           // first click to last outcome
+	RefuseMS         Quantiles          `json:"refuse_ms"`         // click to the door's refusal, the last one where a click was repeated
+	ClickSeconds     float64            `json:"click_seconds"`     // first click to last ticket or refusal
+	Seconds          float64            `json:"seconds"`           // first click to last outcome, a refusal at the door among them
 }
 
 // Progress is what a run has seen so far.
@@ -55,7 +56,8 @@ type tally struct {
 	result      Result
 	accepts     *hdrhistogram.Histogram // microseconds
 	outcomes    *hdrhistogram.Histogram
-	lastTicket  time.Time
+	refusals    *hdrhistogram.Histogram
+	lastAnswer  time.Time // to a click
 	lastOutcome time.Time
 }
 
@@ -65,6 +67,7 @@ func newTally(buyers int) *tally {
 		result:   Result{Buyers: buyers, Refused: make(map[string]int), Outcomes: make(map[sale.State]int)},
 		accepts:  hdrhistogram.New(1, longest, 3),
 		outcomes: hdrhistogram.New(1, longest, 3),
+		refusals: hdrhistogram.New(1, longest, 3),
 	}
 }
 
@@ -79,15 +82,18 @@ func (t *tally) noteAccepted(clicked, now time.Time) {
 	t.accepted.Add(1)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.lastTicket = now
+	t.lastAnswer = now
 	record(t.accepts, now.Sub(clicked))
 }
 
-func (t *tally) noteRefused(code string) {
+// noteRefused takes a refusal at the door, which is its shopper's outcome.
+func (t *tally) noteRefused(code string, clicked, now time.Time) {
 	t.refused.Add(1)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.result.Refused[code]++
+	t.lastAnswer, t.lastOutcome = now, now
+	record(t.refusals, now.Sub(clicked))
 }
 
 // noteOutcome takes a shopper's first outcome.
@@ -136,9 +142,9 @@ func (t *tally) total(began time.Time) Result {
 	r := t.result
 	r.Refused, r.Outcomes = maps.Clone(r.Refused), maps.Clone(r.Outcomes)
 	r.Accepted = int(t.accepted.Load())
-	r.AcceptMS, r.OutcomeMS = quantiles(t.accepts), quantiles(t.outcomes)
-	if r.Accepted > 0 {
-		r.ClickSeconds = t.lastTicket.Sub(began).Seconds()
+	r.AcceptMS, r.OutcomeMS, r.RefuseMS = quantiles(t.accepts), quantiles(t.outcomes), quantiles(t.refusals)
+	if !t.lastAnswer.IsZero() {
+		r.ClickSeconds = t.lastAnswer.Sub(began).Seconds()
 	}
 	if !t.lastOutcome.IsZero() {
 		r.Seconds = t.lastOutcome.Sub(began).Seconds()

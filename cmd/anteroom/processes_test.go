@@ -1,12 +1,19 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"github.com/anteroomhq/anteroom/internal/devstack/devstacktest"
 	"github.com/anteroomhq/anteroom/internal/kafka"
@@ -132,7 +139,7 @@ func newCrowds(t *testing.T, w *world, addresses, products []string, buyers int)
 			config.MerchantToken = ""
 		}
 		c.done.Go(func() {
-			result, err := lab.Run(ctx, config, func(p lab.Progress) {
+			result, err := sendCrowd(ctx, config, func(p lab.Progress) {
 				c.mu.Lock()
 				defer c.mu.Unlock()
 				c.clicked[i] = p.Clicked
@@ -147,6 +154,46 @@ func newCrowds(t *testing.T, w *world, addresses, products []string, buyers int)
 		c.done.Wait()
 	})
 	return c
+}
+
+// sendCrowd runs a crowd in a process of its own, without the race detector.
+func sendCrowd(ctx context.Context, config lab.Config, report func(lab.Progress)) (lab.Result, error) {
+	path, err := program()
+	if err != nil {
+		return lab.Result{}, err
+	}
+	crowd := exec.CommandContext(ctx, path, "crowd", "--addresses", strings.Join(config.Addresses, ","),
+		"--product", config.Product, "--buyers", strconv.Itoa(config.Buyers), "--connections", strconv.Itoa(config.Connections),
+		"--waiting", strconv.Itoa(config.MaxWaiting), "--follow", strconv.Itoa(config.Follow), "--streams", strconv.Itoa(config.MaxStreams),
+		"--name", config.Crowd, "--patience", config.Patience.String())
+	crowd.Env = append(os.Environ(), "ANTEROOM_MERCHANT_TOKEN="+config.MerchantToken)
+	var trouble strings.Builder
+	crowd.Stderr = &trouble
+	lines, err := crowd.StdoutPipe()
+	if err != nil {
+		return lab.Result{}, err
+	}
+	if err := crowd.Start(); err != nil {
+		return lab.Result{}, err
+	}
+	var result lab.Result
+	scanner := bufio.NewScanner(lines)
+	for scanner.Scan() {
+		var line crowdLine
+		if err := json.Unmarshal(scanner.Bytes(), &line); err != nil {
+			continue // the process's end says what is wrong
+		}
+		if line.Progress != nil {
+			report(*line.Progress)
+		}
+		if line.Result != nil {
+			result = *line.Result
+		}
+	}
+	if err := crowd.Wait(); err != nil {
+		return lab.Result{}, fmt.Errorf("the crowd's process: %w: %s", err, trouble.String())
+	}
+	return result, nil
 }
 
 // awaitClicks waits until as many have clicked, in all crowds together. It may

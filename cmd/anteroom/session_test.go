@@ -176,11 +176,11 @@ func TestCrowd(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Logf("%+v", result)
-		if result.Accepted != 3000 || result.Sold != 7 || result.Undecided+result.MultipleOutcomes+result.PositionRises != 0 {
+		if result.Accepted+result.Refused["sold_out"] != 3000 || result.Sold != 7 || result.Undecided+result.MultipleOutcomes+result.PositionRises != 0 {
 			t.Errorf("shoppers were told wrong: %+v", result)
 		}
-		if result.Outcomes[sale.Confirmed] != 7 || result.Outcomes[sale.SoldOut] != 2993 {
-			t.Errorf("outcomes %v, want 7 confirmed and 2993 sold_out", result.Outcomes)
+		if result.Outcomes[sale.Confirmed] != 7 || result.Outcomes[sale.Waitlisted] != 10 {
+			t.Errorf("outcomes %v, want 7 confirmed, 10 waitlisted and the rest sold_out", result.Outcomes)
 		}
 		w.proveLedger(t, 3)
 	})

@@ -15,7 +15,7 @@ import (
 )
 
 var withoutTimes = cmp.Options{
-	cmpopts.IgnoreFields(Result{}, "AcceptMS", "OutcomeMS", "ClickSeconds", "Seconds"), cmpopts.EquateEmpty(),
+	cmpopts.IgnoreFields(Result{}, "AcceptMS", "OutcomeMS", "RefuseMS", "ClickSeconds", "Seconds"), cmpopts.EquateEmpty(),
 }
 
 func check(t *testing.T, got Result, err error, want Result) {

@@ -278,6 +278,7 @@ func (w *world) parseID(t *testing.T, id string) sale.Offset {
 // TestPauseAndOutageEatNoHold pauses a sale for 10 s amid 20,000 buys, and takes
 // Postgres away for 10 s. No hold ends before its winner had all of its time.
 func TestPauseAndOutageEatNoHold(t *testing.T) {
+	t.Parallel()
 	b := devstacktest.Real(t)
 	postgres, err := devstack.StartPostgres(t.Context(), devstack.PostgresConfig{})
 	if err != nil {

@@ -262,6 +262,28 @@ func TestWait(t *testing.T) {
 	})
 }
 
+// TestWaitTellsAHoldAtOnce: who names no status has seen none, so a hold that
+// runs is news. Who has seen it waits for what comes next.
+func TestWaitTellsAHoldAtOnce(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, w *world, i *Ingress) {
+		s := i.buys(t, "ada")
+		w.decide(0)
+		w.record(0, "", sale.Tick{Committed: 3})
+		w.decide(0)
+		synctest.Wait()
+		started := time.Now()
+		a := i.call(t, "GET", "/queue/"+s.Ticket+"?wait=20s", "", nil)
+		if got := a.status(200); got.State != sale.Held || got.ExpiresAt == "" || time.Since(started) != 0 {
+			t.Errorf("%s until %q after %s", got.State, got.ExpiresAt, time.Since(started))
+		}
+		i.call(t, "GET", "/queue/"+s.Ticket+"?wait=5s", "", header{"If-None-Match": a.header.Get("ETag")}).is(304)
+		if took := time.Since(started); took != 5*time.Second {
+			t.Errorf("who has seen it waited %s", took)
+		}
+	})
+}
+
 func TestWaitWithAnOldTagReturnsAtOnce(t *testing.T) {
 	t.Parallel()
 	inBubble(t, nil, func(t *testing.T, w *world, i *Ingress) {

@@ -13,8 +13,8 @@ import (
 
 // showTicket is GET /queue/{ticket}. With ?wait= it answers once the status
 // differs, in more than its position, from what the client has, which is what
-// If-None-Match names or else what there is on arrival; or when the time is
-// over.
+// If-None-Match names; or when the time is over. A client that names nothing is
+// answered at once, unless the request waits for its turn as yet.
 func (i *Ingress) showTicket(c echo.Context) error {
 	of, err := i.claimOf(c.Param("ticket"))
 	if err != nil {
@@ -36,7 +36,7 @@ func (i *Ingress) showTicket(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if wait > 0 && now.status.PollAfter > 0 && (seen.fingerprint == "" || seen.sameButPosition(&now)) {
+	if wait > 0 && now.status.PollAfter > 0 && now.hasNoNewsFor(&seen) {
 		if now, err = i.await(c.Request().Context(), &of, seen, now.fingerprint, wait); err != nil {
 			return err
 		}
@@ -46,6 +46,22 @@ func (i *Ingress) showTicket(c echo.Context) error {
 		return c.NoContent(http.StatusNotModified)
 	}
 	return writeJSON(c, http.StatusOK, &now.status)
+}
+
+// hasNoNewsFor reports whether a client that waits has to wait for more than
+// this.
+func (s *shown) hasNoNewsFor(seen *marker) bool {
+	if seen.fingerprint != "" {
+		return seen.sameButPosition(s)
+	}
+	switch s.status.State {
+	case sale.Queued, sale.Waitlisted, sale.Reserved:
+		return true
+	case sale.Held:
+		return s.status.ExpiresAt == "" // it begins in a moment
+	case sale.SoldOut, sale.Rejected, sale.Released, sale.Confirmed, sale.Expired, sale.Returned:
+	}
+	return false
 }
 
 // waitOf reads ?wait=, a duration as Go writes it; longer ones are cut.

@@ -217,7 +217,10 @@ func TestStreams(t *testing.T) {
 		}
 		var polled answer
 		var waiting sync.WaitGroup
-		waiting.Go(func() { polled, err = tryCall(ctx, "GET", "http://"+address+"/queue/"+ticket+"?wait=20s", "") })
+		seen := call(t, "GET", "http://"+address+"/queue/"+ticket, "").header.Get("ETag")
+		waiting.Go(func() {
+			polled, err = tryCall(ctx, "GET", "http://"+address+"/queue/"+ticket+"?wait=20s", "", "If-None-Match", seen)
+		})
 		var events []string
 		waiting.Go(func() { events = readEvents(ctx, address, ticket) })
 

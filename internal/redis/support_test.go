@@ -182,7 +182,8 @@ func await[T any](t testing.TB, what string, from <-chan T) T {
 	case <-time.After(patience):
 		t.Fatalf("waited %v in vain: %s", patience, what)
 	}
-	panic("unreachable")
+	var none T
+	return none
 }
 
 func eventually(t testing.TB, what string, holds func() bool) {

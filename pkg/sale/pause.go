@@ -11,14 +11,7 @@ func (a *application) park(s *saleState, r *Request) {
 // pause keeps the sale from deciding. Its clock stands still.
 func (a *application) pause(c Pause) {
 	s, result := a.steered(c.Sale)
-	switch {
-	case s == nil:
-		result.Code = CodeUnknownSale
-	case s.Stage == StageClosed:
-		result.Code = CodeSaleClosed
-	case s.Stage == StageScheduled:
-		result.Code = CodeNotOpen
-	case s.Stage == StageOpen:
+	if result.Code = s.notRunning(); result.Code == CodeDone && s.Stage == StageOpen {
 		s.Stage = StagePaused
 		s.Pauses = append(s.Pauses[:len(s.Pauses):len(s.Pauses)], Break{From: a.now})
 		a.touch(s)
@@ -30,14 +23,7 @@ func (a *application) pause(c Pause) {
 // were kept, in their order.
 func (a *application) resume(c Resume) {
 	s, result := a.steered(c.Sale)
-	switch {
-	case s == nil:
-		result.Code = CodeUnknownSale
-	case s.Stage == StageClosed:
-		result.Code = CodeSaleClosed
-	case s.Stage == StageScheduled:
-		result.Code = CodeNotOpen
-	case s.Stage == StagePaused:
+	if result.Code = s.notRunning(); result.Code == CodeDone && s.Stage == StagePaused {
 		a.endPause(s, StageOpen)
 		a.serve(s)
 		parked := s.parked
@@ -48,6 +34,20 @@ func (a *application) resume(c Resume) {
 		a.touch(s)
 	}
 	a.decide(Decision{Kind: OfCommand, Result: result})
+}
+
+// notRunning says why a sale, which may be missing, can be neither paused nor
+// resumed, or is CodeDone.
+func (s *saleState) notRunning() Code {
+	switch {
+	case s == nil:
+		return CodeUnknownSale
+	case s.Stage == StageClosed:
+		return CodeSaleClosed
+	case s.Stage == StageScheduled:
+		return CodeNotOpen
+	}
+	return CodeDone
 }
 
 // decideParked decides a request that a pause has kept, by the settings that

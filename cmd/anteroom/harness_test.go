@@ -92,6 +92,30 @@ func (w *world) settings() []string {
 	}
 }
 
+// ownRedis gives the backends a Redis that a test may end and empty.
+func ownRedis(t *testing.T, b *devstacktest.Backends) *devstack.Redis {
+	t.Helper()
+	redis, err := devstack.StartRedis(t.Context(), devstack.RedisConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = redis.Close() })
+	b.RedisURL = redis.URL
+	return redis
+}
+
+// ownPostgres gives the backends a Postgres that a test may end.
+func ownPostgres(t *testing.T, b *devstacktest.Backends) *devstack.Postgres {
+	t.Helper()
+	postgres, err := devstack.StartPostgres(t.Context(), devstack.PostgresConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = postgres.Close() })
+	b.PostgresURL = postgres.URL
+	return postgres
+}
+
 // program is the built binary, without the race detector. Like its folder, it
 // outlives the test that asks for it first; TestMain removes both.
 var program = sync.OnceValues(func() (path string, err error) {
@@ -307,14 +331,25 @@ func (w testWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// client gives a client with both tokens, whose calls are held against the
+// description too.
+func (w *world) client(t *testing.T, address string) *client.Client {
+	t.Helper()
+	c, err := client.New(client.Config{
+		URL: "http://" + address, OperatorToken: w.secrets.OperatorToken, MerchantToken: w.secrets.MerchantToken, HTTP: asDescribed(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 // openSale creates a sale, as soon as the service takes it, and waits until it
 // is open for those who ask at the address.
 func (w *world) openSale(t *testing.T, address string, s client.NewSale) client.Sale {
 	t.Helper()
-	operator, err := client.New(client.Config{URL: "http://" + address, OperatorToken: w.secrets.OperatorToken})
-	if err != nil {
-		t.Fatal(err)
-	}
+	operator := w.client(t, address)
+	var err error
 	var created client.Sale
 	taken := false
 	await(t, "the sale of "+s.Product, func() bool {

@@ -23,12 +23,7 @@ import (
 func TestRedisIsLost(t *testing.T) {
 	t.Parallel()
 	b := devstacktest.Real(t)
-	redis, err := devstack.StartRedis(t.Context(), devstack.RedisConfig{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = redis.Close() })
-	b.RedisURL = redis.URL
+	redis := ownRedis(t, &b)
 	w := newWorld(t, b, 1)
 	w.start(t, "allocator")
 	address := w.start(t, "ingress").address
@@ -75,12 +70,7 @@ func TestRedisIsLost(t *testing.T) {
 func TestPostgresIsLost(t *testing.T) {
 	t.Parallel()
 	b := devstacktest.Real(t)
-	postgres, err := devstack.StartPostgres(t.Context(), devstack.PostgresConfig{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = postgres.Close() })
-	b.PostgresURL = postgres.URL
+	postgres := ownPostgres(t, &b)
 	w := newWorld(t, b, 1)
 	address := w.serveHere(t).public.Addr().String()
 	const holdSeconds = 6
@@ -188,12 +178,7 @@ func TestKafkaIsLost(t *testing.T) {
 func TestIngressDies(t *testing.T) {
 	t.Parallel()
 	b := devstacktest.Real(t)
-	redis, err := devstack.StartRedis(t.Context(), devstack.RedisConfig{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = redis.Close() })
-	b.RedisURL = redis.URL
+	redis := ownRedis(t, &b)
 	const buyers, units = 20_000, 100
 	w := newWorld(t, b, 2)
 	w.start(t, "allocator")

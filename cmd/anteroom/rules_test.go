@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/anteroomhq/anteroom/internal/devstack"
 	"github.com/anteroomhq/anteroom/internal/devstack/devstacktest"
 	"github.com/anteroomhq/anteroom/internal/ingress"
 	"github.com/anteroomhq/anteroom/internal/lab"
@@ -32,7 +31,8 @@ func TestWaitlistRun(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	var shop sync.WaitGroup
-	shop.Go(func() { w.payHalf(ctx, t, address) })
+	merchant := w.client(t, address)
+	shop.Go(func() { w.payHalf(ctx, t, merchant) })
 	defer shop.Wait()
 	defer cancel()
 
@@ -57,12 +57,7 @@ func TestWaitlistRun(t *testing.T) {
 }
 
 // payHalf confirms every second hold that it finds, until ctx is done.
-func (w *world) payHalf(ctx context.Context, t *testing.T, address string) {
-	merchant, err := client.New(client.Config{URL: "http://" + address, MerchantToken: w.secrets.MerchantToken})
-	if err != nil {
-		t.Error(err)
-		return
-	}
+func (w *world) payHalf(ctx context.Context, t *testing.T, merchant *client.Client) {
 	holds := make(chan sale.Offset)
 	var tills sync.WaitGroup
 	defer tills.Wait()
@@ -187,12 +182,7 @@ func runCrowd(t *testing.T, config lab.Config) lab.Result {
 // the door, and the unit is sold.
 func TestRejectAtTheDoor(t *testing.T) {
 	b := devstacktest.Real(t)
-	redis, err := devstack.StartRedis(t.Context(), devstack.RedisConfig{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = redis.Close() })
-	b.RedisURL = redis.URL
+	redis := ownRedis(t, &b)
 	w := newWorld(t, b, 1)
 	w.start(t, "allocator")
 	ingresses := []*process{w.start(t, "ingress"), w.start(t, "ingress")}
@@ -280,20 +270,12 @@ func (w *world) parseID(t *testing.T, id string) sale.Offset {
 func TestPauseAndOutageEatNoHold(t *testing.T) {
 	t.Parallel()
 	b := devstacktest.Real(t)
-	postgres, err := devstack.StartPostgres(t.Context(), devstack.PostgresConfig{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = postgres.Close() })
-	b.PostgresURL = postgres.URL
+	postgres := ownPostgres(t, &b)
 	w := newWorld(t, b, 1)
 	address := w.serveHere(t).public.Addr().String()
 	const hold = 4 * time.Second
 	w.openSale(t, address, client.NewSale{Product: "seat", Quantity: 500, HoldSeconds: int64(hold / time.Second)})
-	operator, err := client.New(client.Config{URL: "http://" + address, OperatorToken: w.secrets.OperatorToken})
-	if err != nil {
-		t.Fatal(err)
-	}
+	operator := w.client(t, address)
 
 	crowds := newCrowds(t, w, []string{address}, []string{"seat"}, 20_000) // nobody pays
 	crowds.awaitClicks(t, 200)

@@ -41,6 +41,7 @@ type commands struct {
 	Serve   serveCommand    `cmd:"" help:"Run the service on real backends."`
 	Webhook webhookCommands `cmd:"" help:"See and retry webhooks that a shop did not take."`
 	Sale    saleCommands    `cmd:"" help:"Run sales, through the service's API."`
+	Audit   auditCommands   `cmd:"" help:"Replay the log: compare, explain, report, rebuild."`
 
 	Crowd       crowdCommand       `cmd:"" hidden:"" help:"Send a crowd at a sale and print what it was told. Used by demo."`
 	Healthcheck healthcheckCommand `cmd:"" hidden:"" help:"Ask an admin listener whether it is ready. Used by containers."`

@@ -11,6 +11,8 @@ type assembly struct {
 	records int
 	from    sale.Offset
 	last    event.Digest
+	chains  chains
+	marks   []byte                   // of the records
 	leases  map[sale.Offset][]string // of the records, by sale
 	// revisions are those that the ledger has the sales at, once the batches
 	// that were sealed before are committed.
@@ -21,7 +23,10 @@ type assembly struct {
 }
 
 func newAssembly(claim Claim) assembly {
-	a := assembly{from: claim.State.Next, last: claim.Last, revisions: make(map[sale.Offset]sale.Offset)}
+	a := assembly{
+		from: claim.State.Next, last: claim.Last, revisions: make(map[sale.Offset]sale.Offset),
+		chains: chains{records: claim.RecordChain, decisions: event.NewChain(claim.DecisionChain)},
+	}
 	for _, s := range claim.State.Sales {
 		a.revisions[s.ID] = s.Revision
 	}
@@ -34,6 +39,12 @@ func (a *assembly) endLease(of sale.Offset, lease string) {
 		a.leases = make(map[sale.Offset][]string)
 	}
 	a.leases[of] = append(a.leases[of], lease)
+}
+
+// chains are the heads after what was applied.
+type chains struct {
+	records   event.Digest
+	decisions *event.Chain
 }
 
 func (a *assembly) empty() bool { return a.records == 0 }
@@ -50,8 +61,9 @@ func (a *assembly) seal(state *sale.Partition, partition int32, epoch int64) *Ba
 		Partition: partition, Epoch: epoch, From: a.from, To: state.Next(),
 		Now: state.Now(), Schema: state.Schema(), Malformed: state.Malformed(), Last: a.last,
 		OldestStart: state.OldestStart(),
-		outcomes:    make(map[outcome]int),
-		leases:      a.leases,
+		RecordChain: a.chains.records, DecisionChain: a.chains.decisions.Head(), Marks: a.marks,
+		outcomes: make(map[outcome]int),
+		leases:   a.leases,
 	}
 	place := make(map[sale.Offset]int) // of a request in b.Requests
 	for i := range a.changes.Decisions {
@@ -84,6 +96,6 @@ func (a *assembly) seal(state *sale.Partition, partition int32, epoch int64) *Ba
 	}
 	b.decided = a.standings.decided(b.Sales, a.changes.Decisions)
 	a.changes.Reset()
-	a.records, a.from, a.leases = 0, b.To, nil
+	a.records, a.from, a.leases, a.marks = 0, b.To, nil, nil
 	return b
 }

@@ -45,6 +45,8 @@ type owner struct {
 type portion struct {
 	records []sale.Record
 	last    event.Digest // of the last record
+	chain   event.Digest // the records' head after it
+	marks   []byte       // after each
 	end     sale.Offset
 	err     error
 }
@@ -93,7 +95,7 @@ func (a *Allocator) own(ctx context.Context, partition int32, logger *slog.Logge
 	go func() {
 		defer close(reading)
 		defer reader.Close()
-		read(ctx, reader, portions)
+		read(ctx, reader, event.NewChain(claim.RecordChain), portions)
 	}()
 	// The announcer ends after the loop, which may yet have a commit to announce.
 	announcements, quiet := context.WithCancel(context.WithoutCancel(ctx))
@@ -134,10 +136,10 @@ func (a *Allocator) claim(parent context.Context, partition int32) (Claim, error
 
 // read decodes what the log brings, beside the loop that applies it, until an
 // error or ctx ends it.
-func read(ctx context.Context, reader Reader, portions chan<- portion) {
+func read(ctx context.Context, reader Reader, chain *event.Chain, portions chan<- portion) {
 	for {
 		entries, end, err := reader.Read(ctx)
-		for _, p := range cut(entries, end) {
+		for _, p := range cut(entries, end, chain) {
 			if !hand(ctx, portions, p) {
 				return
 			}
@@ -160,24 +162,31 @@ func hand(ctx context.Context, portions chan<- portion, p portion) bool {
 
 // cut decodes entries into portions. A schema record begins one, so that what
 // comes before it is committed also where this program cannot go past it.
-func cut(entries []event.Entry, end sale.Offset) []portion {
+func cut(entries []event.Entry, end sale.Offset, chain *event.Chain) []portion {
 	var portions []portion
-	var records []sale.Record
+	var p portion
 	for i := range entries {
 		record := entries[i].Record()
-		if _, schema := record.Body.(sale.Schema); schema && len(records) > 0 {
-			portions = append(portions, portion{records: records, last: entries[i-1].Digest(), end: end})
-			records = nil
+		if _, schema := record.Body.(sale.Schema); schema && len(p.records) > 0 {
+			portions = append(portions, p.closed(&entries[i-1], end, chain))
+			p = portion{}
 		}
-		if records == nil {
-			records = make([]sale.Record, 0, len(entries)-i)
+		if p.records == nil {
+			p.records = make([]sale.Record, 0, len(entries)-i)
+			p.marks = make([]byte, 0, event.MarkBytes*(len(entries)-i))
 		}
-		records = append(records, record)
+		chain.AddEntry(&entries[i])
+		p.records, p.marks = append(p.records, record), chain.AppendMark(p.marks)
 	}
-	if len(records) > 0 {
-		portions = append(portions, portion{records: records, last: entries[len(entries)-1].Digest(), end: end})
+	if len(p.records) > 0 {
+		portions = append(portions, p.closed(&entries[len(entries)-1], end, chain))
 	}
 	return portions
+}
+
+func (p portion) closed(last *event.Entry, end sale.Offset, chain *event.Chain) portion {
+	p.last, p.chain, p.end = last.Digest(), chain.Head(), end
+	return p
 }
 
 // run is the loop: apply, commit, announce, tick.
@@ -246,8 +255,12 @@ func (o *owner) run(ctx context.Context, portions <-chan portion) error {
 func (o *owner) apply(p portion) error {
 	for i := range p.records {
 		record := &p.records[i]
+		before := len(o.batch.changes.Decisions)
 		if err := o.state.Apply(*record, &o.batch.changes); err != nil {
 			return fmt.Errorf("applying: %w", err)
+		}
+		for j := range o.batch.changes.Decisions[before:] {
+			o.batch.chains.decisions.AddDecision(&o.batch.changes.Decisions[before+j])
 		}
 		switch body := record.Body.(type) {
 		case sale.Buy:
@@ -260,7 +273,8 @@ func (o *owner) apply(p portion) error {
 		}
 	}
 	o.batch.records += len(p.records)
-	o.batch.last = p.last
+	o.batch.last, o.batch.chains.records = p.last, p.chain
+	o.batch.marks = append(o.batch.marks, p.marks...)
 	o.end = max(o.end, p.end, o.state.Next())
 	return nil
 }

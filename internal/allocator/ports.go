@@ -89,6 +89,9 @@ type Claim struct {
 	Topic event.TopicID // the log that the ledger is a fold of
 	Last  event.Digest  // of the record before State.Next; zero at 0
 	State sale.Snapshot
+
+	// Heads of the chains over the records and the decisions below State.Next.
+	RecordChain, DecisionChain event.Digest
 }
 
 // Batch is what the records of [From, To) changed.
@@ -101,6 +104,11 @@ type Batch struct {
 	Schema    int
 	Malformed int64 // in all
 	Last      event.Digest
+
+	// Heads of the chains after the batch, and a mark of the first one after
+	// each of its records.
+	RecordChain, DecisionChain event.Digest
+	Marks                      []byte
 
 	Requests    []sale.Request // each request's latest row, each request once
 	Results     []sale.Result

@@ -78,15 +78,7 @@ func Open(ctx context.Context, config Config) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Log{
-		config:  config,
-		logger:  config.Logger.With("topic", config.Topic, "client", config.Name),
-		metered: measured(config),
-		opened:  time.Now(),
-		idle:    make(chan struct{}),
-	}
-	l.waiting.Store(1)
-	l.lines.Store(&[]*unacknowledged{})
+	l := newLog(config)
 	l.client, err = newClient(config, slices.Concat(l.metered, []kgo.Opt{
 		kgo.RequiredAcks(kgo.AllISRAcks()), // and idempotent, which is the default
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
@@ -111,6 +103,20 @@ func Open(ctx context.Context, config Config) (*Log, error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+// newLog makes a Log without a client.
+func newLog(config Config) *Log {
+	l := &Log{
+		config:  config,
+		logger:  config.Logger.With("topic", config.Topic, "client", config.Name),
+		metered: measured(config),
+		opened:  time.Now(),
+		idle:    make(chan struct{}),
+	}
+	l.waiting.Store(1)
+	l.lines.Store(&[]*unacknowledged{})
+	return l
 }
 
 // prepare binds the producer to the topic's id and gets it a producer id, so

@@ -65,7 +65,7 @@ func (o *Owner) claim(ctx context.Context, c claiming) (allocator.Claim, error) 
 	if err := c.prove(ctx); err != nil {
 		return allocator.Claim{}, fmt.Errorf("proving to be the partition's member: %w", err)
 	}
-	claim := allocator.Claim{Topic: row.topic, Last: row.last}
+	claim := allocator.Claim{Topic: row.topic, Last: row.last, RecordChain: row.recordChain, DecisionChain: row.decisionChain}
 	err = tx.QueryRow(ctx, `
 		UPDATE partitions SET epoch = epoch + 1, owner = $2, stopped = '' WHERE partition = $1 RETURNING epoch`,
 		c.partition, o.name).Scan(&claim.Epoch)

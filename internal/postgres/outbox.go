@@ -22,14 +22,6 @@ const (
 	outboxRemoved = 5000
 )
 
-// fenceWithDecisions is fence, and the batch's decisions in the same statement:
-// a round trip more would hold the row longer. It counts a row only if both
-// were written.
-const fenceWithDecisions = `
-	WITH moved AS (` + fence + ` RETURNING partition)
-	INSERT INTO outbox (partition, from_offset, to_offset, decisions)
-	SELECT partition, $3, $4, $10 FROM moved`
-
 // Outbox gives what batches left to be published. It needs no ownership.
 type Outbox struct {
 	pool     *pool

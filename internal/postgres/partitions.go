@@ -86,18 +86,23 @@ type partitionRow struct {
 	oldestStart sale.Offset
 	rebuilding  bool
 	stopped     string
+
+	recordChain, decisionChain event.Digest
+	chainStart                 sale.Offset
 }
 
 const selectPartition = `
-	SELECT topic, epoch, next_offset, log_time, schema, malformed, last_digest, oldest_start, rebuilding, stopped
+	SELECT topic, epoch, next_offset, log_time, schema, malformed, last_digest, oldest_start, rebuilding, stopped,
+		record_chain, decision_chain, chain_start
 	FROM partitions WHERE partition = $1`
 
 // readPartition reads the row with selectPartition, or that and a lock.
 func readPartition(ctx context.Context, tx pgx.Tx, query string, partition int32) (partitionRow, error) {
 	var row partitionRow
-	var topic, last []byte
+	var topic, last, records, decisions []byte
 	err := tx.QueryRow(ctx, query, partition).Scan(&topic, &row.epoch, &row.next, &row.now,
-		&row.schema, &row.malformed, &last, &row.oldestStart, &row.rebuilding, &row.stopped)
+		&row.schema, &row.malformed, &last, &row.oldestStart, &row.rebuilding, &row.stopped,
+		&records, &decisions, &row.chainStart)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return row, allocator.ErrNoPartition
 	}
@@ -105,5 +110,6 @@ func readPartition(ctx context.Context, tx pgx.Tx, query string, partition int32
 		return row, fmt.Errorf("reading the partition's row: %w", err)
 	}
 	row.topic, row.last = event.TopicID(topic), event.Digest(last) // CHECKs see to their lengths
+	row.recordChain, row.decisionChain = event.Digest(records), event.Digest(decisions)
 	return row, nil
 }

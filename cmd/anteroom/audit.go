@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/anteroomhq/anteroom/internal/audit"
+	"github.com/anteroomhq/anteroom/internal/kafka"
+)
+
+type auditCommands struct {
+	Verify auditVerifyCommand `cmd:"" help:"Replay the log and compare everything that it decided with the ledger, while the service runs."`
+}
+
+// auditLog says where the log is that is replayed.
+type auditLog struct {
+	KafkaBrokers []string `env:"ANTEROOM_KAFKA_BROKERS" placeholder:"HOST:PORT" help:"Kafka's bootstrap brokers."`
+	Topic        string   `env:"ANTEROOM_TOPIC" default:"anteroom.requests" help:"The topic that is the log."`
+	logSettings
+}
+
+// auditPatience bounds what an audit waits for before it reads the first record.
+const auditPatience = 30 * time.Second
+
+// open opens the log for reading. close ends it.
+func (l auditLog) open(ctx context.Context, t terminal) (history *audit.History, closeLog func(), err error) {
+	if len(l.KafkaBrokers) == 0 {
+		return nil, nil, fmt.Errorf("%w: --kafka-brokers (ANTEROOM_KAFKA_BROKERS) is not set", errMisuse)
+	}
+	ctx, cancel := context.WithTimeout(ctx, auditPatience)
+	defer cancel()
+	log, err := kafka.OpenHistory(ctx, kafka.Config{Brokers: l.KafkaBrokers, Topic: l.Topic, Name: "audit", Logger: l.logger(t)})
+	if err != nil {
+		return nil, nil, fmt.Errorf("opening the log: %w", err)
+	}
+	return &audit.History{Log: log, Watch: newProgressLine(t).show}, log.Close, nil
+}
+
+// progressLine shows how far a replay has come: a line that is written over on
+// a terminal, one every two seconds elsewhere.
+type progressLine struct {
+	t           terminal
+	began, last time.Time
+	shown       bool
+}
+
+const progressInterval = 250 * time.Millisecond // on a terminal
+
+func newProgressLine(t terminal) *progressLine {
+	now := time.Now()
+	return &progressLine{t: t, began: now, last: now}
+}
+
+func (l *progressLine) show(p audit.Progress) {
+	now := time.Now()
+	interval := plainInterval
+	if l.t.interactive {
+		interval = progressInterval
+	}
+	done := p.Done >= p.Total
+	if now.Sub(l.last) < interval && (!done || !l.shown) {
+		return
+	}
+	l.last, l.shown = now, true
+	rate := float64(p.Done) / now.Sub(l.began).Seconds()
+	line := fmt.Sprintf("%d of %d records, %.0f a second", p.Done, p.Total, rate)
+	if !done && rate > 0 {
+		left := time.Duration(float64(p.Total-p.Done) / rate * float64(time.Second))
+		line += fmt.Sprintf(", %v left", left.Round(time.Second))
+	}
+	if !l.t.interactive {
+		fmt.Fprintln(l.t.err, line)
+		return
+	}
+	fmt.Fprintf(l.t.err, "\r\x1b[2K%s", line)
+	if done {
+		fmt.Fprintln(l.t.err)
+	}
+}

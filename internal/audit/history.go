@@ -1,0 +1,134 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/anteroomhq/anteroom/pkg/event"
+	"github.com/anteroomhq/anteroom/pkg/sale"
+)
+
+// ErrTruncated means that a partition's first records are gone, and no snapshot
+// stands for them.
+var ErrTruncated = errors.New("the log does not begin at offset 0")
+
+// History is the log as all of an audit's commands replay it.
+type History struct {
+	Log       Log
+	Snapshots Snapshots      // nil: replays begin at offset 0
+	Watch     func(Progress) // hears of a replay's progress, many times a second; nil: nobody
+}
+
+// Snapshots are states of replays that were kept.
+type Snapshots interface {
+	// Newest gives the latest state of a log's partition whose next record is
+	// in [least, most], or false if there is none.
+	Newest(topic event.TopicID, partition int32, least, most sale.Offset) (State, bool, error)
+}
+
+// Progress is how far a replay has come, in records of all its partitions.
+type Progress struct {
+	Done, Total int64
+}
+
+// Extent is the part of a partition that is replayed: [From, To).
+type Extent struct {
+	Partition int32
+	From, To  sale.Offset
+}
+
+// Visitor sees a replay of a partition.
+type Visitor interface {
+	// Begin comes before the first record, End after the last.
+	Begin(r *Replay) error
+	Step(r *Replay, s Step) error
+	End(r *Replay) error
+}
+
+// Ends gives the extents of partitions from their beginning to their present
+// ends; of all partitions if none is named.
+func (h *History) Ends(ctx context.Context, partitions ...int32) ([]Extent, error) {
+	if len(partitions) == 0 {
+		for partition := range h.Log.Partitions() {
+			partitions = append(partitions, partition)
+		}
+	}
+	extents := make([]Extent, len(partitions))
+	for i, partition := range partitions {
+		_, end, err := h.Log.Bounds(ctx, partition)
+		if err != nil {
+			return nil, fmt.Errorf("asking where partition %d ends: %w", partition, err)
+		}
+		extents[i] = Extent{Partition: partition, To: end}
+	}
+	return extents, nil
+}
+
+// Replay decides the extents' records again, one extent after another. What
+// comes before an extent's From is replayed too, unless a snapshot stands for
+// it, and shown to no visitor.
+func (h *History) Replay(ctx context.Context, extents []Extent, visitor func(Extent) Visitor) error {
+	begun := make([]State, len(extents))
+	var progress Progress
+	for i, extent := range extents {
+		state, err := h.begin(ctx, extent)
+		if err != nil {
+			return err
+		}
+		begun[i] = state
+		progress.Total += int64(extent.To - state.Core.Next())
+	}
+	for i, extent := range extents {
+		if err := h.replay(ctx, extent, begun[i], visitor(extent), &progress); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// begin finds the state to begin an extent's replay with: as late as can be.
+func (h *History) begin(ctx context.Context, extent Extent) (State, error) {
+	start, _, err := h.Log.Bounds(ctx, extent.Partition)
+	if err != nil {
+		return State{}, fmt.Errorf("asking where partition %d begins: %w", extent.Partition, err)
+	}
+	most := extent.To
+	if extent.From > 0 {
+		most = extent.From
+	}
+	if h.Snapshots != nil {
+		state, found, err := h.Snapshots.Newest(h.Log.Topic(), extent.Partition, start, most)
+		if err != nil || found {
+			return state, err
+		}
+	}
+	if start > 0 {
+		return State{}, fmt.Errorf("partition %d starts at offset %d; a snapshot at or after it, and not after %d, is needed: %w", extent.Partition, start, most, ErrTruncated)
+	}
+	return Beginning(), nil
+}
+
+func (h *History) replay(ctx context.Context, extent Extent, from State, visitor Visitor, progress *Progress) error {
+	r := NewReplay(extent.Partition, from)
+	seen := r.core.Next()
+	r.watch = func(next sale.Offset) {
+		progress.Done += int64(next - seen)
+		seen = next
+		if h.Watch != nil {
+			h.Watch(*progress)
+		}
+	}
+	if r.core.Next() < extent.From {
+		if err := r.Run(ctx, h.Log, extent.From, func(Step) error { return nil }); err != nil {
+			return err
+		}
+	}
+	if err := visitor.Begin(r); err != nil {
+		return err
+	}
+	if err := r.Run(ctx, h.Log, extent.To, func(s Step) error { return visitor.Step(r, s) }); err != nil {
+		return err
+	}
+	return visitor.End(r)
+}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/anteroomhq/anteroom/internal/audit"
 	"github.com/anteroomhq/anteroom/internal/lab"
 	"github.com/anteroomhq/anteroom/internal/postgres"
 	"github.com/anteroomhq/anteroom/pkg/client"
@@ -39,7 +40,18 @@ type demoReport struct {
 	AcceptedPerSecond float64           `json:"accepted_per_second"` // clicks that got a ticket
 	AnsweredPerSecond float64           `json:"answered_per_second"` // clicks that got a ticket or a refusal
 	Backends          map[string]string `json:"backends"`
+	Audit             demoAudit         `json:"audit"`
 	Broken            []string          `json:"broken,omitempty"` // promises, in words
+}
+
+// demoAudit is what a replay of the log has found afterwards.
+type demoAudit struct {
+	Equal     bool    `json:"equal"`
+	Records   int64   `json:"records"`
+	Decisions int64   `json:"decisions"`
+	Seconds   float64 `json:"seconds"`
+
+	line string // the same for people
 }
 
 func (c *demoCommand) Run(ctx context.Context, t terminal) (err error) {
@@ -94,6 +106,9 @@ func (c *demoCommand) Run(ctx context.Context, t terminal) (err error) {
 			return err
 		}
 		report.Broken = append(report.Broken, unanswered...)
+	}
+	if err := c.audit(ctx, t, running, &report); err != nil {
+		return err
 	}
 	if c.JSON {
 		err = printJSON(t, report)
@@ -172,6 +187,32 @@ func (c *demoCommand) check(ctx context.Context, running *devService, product st
 		return []string{"the ledger does not have the sale"}, nil
 	}
 	return broken(report, tally), nil
+}
+
+// audit replays the log and compares what it decides with the ledger.
+func (c *demoCommand) audit(ctx context.Context, t terminal, running *devService, report *demoReport) error {
+	at := running.config.backends
+	history, closeLog, err := auditLog{KafkaBrokers: at.KafkaBrokers, Topic: at.Topic}.open(ctx, t)
+	if err != nil {
+		return err
+	}
+	defer closeLog()
+	ledger, err := auditLedger{PostgresURL: at.PostgresURL}.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer ledger.Close()
+	found, err := audit.Verify(ctx, audit.VerifyConfig{History: history, Ledger: ledger})
+	if err != nil {
+		return fmt.Errorf("auditing the run: %w", err)
+	}
+	report.Audit = demoAudit{Equal: found.Equal, Records: found.Records, Decisions: found.Decisions, Seconds: found.Seconds, line: verificationLine(&found)}
+	for _, p := range found.Partitions {
+		if p.FirstDifference != nil {
+			report.Broken = append(report.Broken, fmt.Sprintf("partition %d of the ledger is not what the log decides, first at %s", p.Partition, p.FirstDifference))
+		}
+	}
+	return nil
 }
 
 // endSale closes the sale, which is the answer to those who still wait.

@@ -74,6 +74,7 @@ func printReport(t terminal, r *demoReport) error {
 	if len(r.Broken) == 0 {
 		row("ledger", "agrees with what shoppers were told")
 	}
+	row("audit", "%s", r.Audit.line)
 	for _, broken := range r.Broken {
 		row("BROKEN", "%s", broken)
 	}

@@ -46,6 +46,26 @@ type Visitor interface {
 	End(r *Replay) error
 }
 
+// stopper is a visitor that is told, in place of End, of a record that cannot be
+// decided. It gives nil where that is what it looks for, or else the cause.
+type stopper interface {
+	Missing(r *Replay, cause error) error // the log lacks it, though it has later ones
+	Undecided(r *Replay, s Step, cause error) error
+}
+
+// explained asks a visitor what a replay's error means.
+func explained(r *Replay, visitor Visitor, err error) error {
+	careful, ok := visitor.(stopper)
+	var undecided *undecidedError
+	switch {
+	case ok && errors.Is(err, ErrMissing):
+		return careful.Missing(r, err)
+	case ok && errors.As(err, &undecided):
+		return careful.Undecided(r, undecided.step, err)
+	}
+	return err
+}
+
 // Ends gives the extents of partitions from their beginning to their present
 // ends; of all partitions if none is named.
 func (h *History) Ends(ctx context.Context, partitions ...int32) ([]Extent, error) {
@@ -127,8 +147,9 @@ func (h *History) replay(ctx context.Context, extent Extent, from State, visitor
 	if err := visitor.Begin(r); err != nil {
 		return err
 	}
-	if err := r.Run(ctx, h.Log, extent.To, func(s Step) error { return visitor.Step(r, s) }); err != nil {
-		return err
+	err := r.Run(ctx, h.Log, extent.To, func(s Step) error { return visitor.Step(r, s) })
+	if err != nil {
+		return explained(r, visitor, err)
 	}
 	return visitor.End(r)
 }

@@ -29,6 +29,10 @@ type Reader interface {
 	Close()
 }
 
+// ErrMissing means that a record is not in the log, though later ones are. A
+// Reader gives what comes before it first.
+var ErrMissing = errors.New("the log lacks a record")
+
 // ErrUnreachable means that a partition's next record, which is there, did not
 // come.
 var ErrUnreachable = errors.New("no broker gives the partition's records")

@@ -18,6 +18,14 @@ type State struct {
 	// ChainStart is where the chains begin, with zeros. Records below it are
 	// not in them.
 	ChainStart sale.Offset
+	// Kept are the rows that a snapshot was made with; nil at the beginning.
+	Kept Kept
+}
+
+// Kept gives the rows of a ledger that was at a state.
+type Kept interface {
+	Requests(each func(sale.Request) error) error // in the order of (cause, request)
+	Results(each func(sale.Result) error) error   // in the order of commands
 }
 
 // Beginning is the state before a partition's first record.
@@ -44,6 +52,7 @@ type Replay struct {
 	decided    int64 // how many decisions
 	last       event.Digest
 	chainStart sale.Offset
+	kept       Kept
 	watch      func(next sale.Offset) // nil: nobody
 }
 
@@ -51,7 +60,7 @@ type Replay struct {
 func NewReplay(partition int32, from State) *Replay {
 	return &Replay{
 		partition: partition, core: from.Core,
-		records: from.RecordChain, decisions: event.NewChain(from.DecisionChain), last: from.Last, chainStart: from.ChainStart,
+		records: from.RecordChain, decisions: event.NewChain(from.DecisionChain), last: from.Last, chainStart: from.ChainStart, kept: from.Kept,
 	}
 }
 
@@ -66,6 +75,10 @@ func (r *Replay) State() State {
 	return State{Core: r.core, Last: r.last, RecordChain: r.records, DecisionChain: r.decisions.Head(), ChainStart: r.chainStart}
 }
 
+// Kept gives the rows that the replay began with, or nil where it began with
+// none.
+func (r *Replay) Kept() Kept { return r.kept }
+
 // Decisions is how many the replay has made.
 func (r *Replay) Decisions() int64 { return r.decided }
 
@@ -76,7 +89,7 @@ func (r *Replay) DecisionChain() event.Digest { return r.decisions.Head() }
 func (r *Replay) Apply(entry *event.Entry, record *sale.Record, chain event.Digest) (Step, error) {
 	r.changes.Reset()
 	if err := r.core.Apply(*record, &r.changes); err != nil {
-		return Step{}, fmt.Errorf("partition %d: %w", r.partition, err)
+		return Step{}, &undecidedError{step: Step{Entry: entry, Record: record, RecordChain: chain}, partition: r.partition, cause: err}
 	}
 	if record.Offset >= r.chainStart {
 		for i := range r.changes.Decisions {
@@ -87,6 +100,16 @@ func (r *Replay) Apply(entry *event.Entry, record *sale.Record, chain event.Dige
 	r.decided += int64(len(r.changes.Decisions))
 	return Step{Entry: entry, Record: record, Decisions: r.changes.Decisions, RecordChain: chain}, nil
 }
+
+// undecidedError is about a record that the core cannot decide.
+type undecidedError struct {
+	step      Step
+	partition int32
+	cause     error
+}
+
+func (e *undecidedError) Error() string { return fmt.Sprintf("partition %d: %v", e.partition, e.cause) }
+func (e *undecidedError) Unwrap() error { return e.cause }
 
 // Changed gives the sales that the last record changed, as they are now.
 func (r *Replay) Changed() []sale.Sale { return r.changes.Sales() }

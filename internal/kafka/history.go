@@ -2,6 +2,8 @@ package kafka
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/anteroomhq/anteroom/internal/audit"
 	"github.com/anteroomhq/anteroom/pkg/event"
@@ -66,6 +68,9 @@ type historyReader struct{ *reader }
 // Read implements [audit.Reader].
 func (r historyReader) Read(ctx context.Context) ([]event.Entry, error) {
 	entries, _, err := r.reader.Read(ctx)
+	if errors.Is(err, ErrGap) {
+		err = fmt.Errorf("%w: %w", audit.ErrMissing, err)
+	}
 	return entries, err
 }
 

@@ -1,8 +1,10 @@
 package sale
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Errors of [Partition.Apply]. After any of them the partition is as it was
@@ -60,6 +62,19 @@ func (p *Partition) Schema() int { return p.schema }
 
 // Malformed counts the records that could not be read.
 func (p *Partition) Malformed() int64 { return p.malformed }
+
+// Sales gives a copy of every sale, in the order of their ids.
+func (p *Partition) Sales() []Sale {
+	sales := make([]Sale, 0, len(p.sales))
+	for _, s := range p.sales {
+		sales = append(sales, s.Sale)
+	}
+	slices.SortFunc(sales, func(a, b Sale) int { return cmp.Compare(a.ID, b.ID) })
+	return sales
+}
+
+// Starts gives a copy of the starts from OldestStart on.
+func (p *Partition) Starts() Starts { return slices.Clone(p.starts) }
 
 // Apply decides the partition's next record and appends the decisions to
 // changes.

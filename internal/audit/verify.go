@@ -1,0 +1,304 @@
+package audit
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/anteroomhq/anteroom/pkg/event"
+	"github.com/anteroomhq/anteroom/pkg/sale"
+)
+
+// Errors of Verify, beside those of ports and replays.
+var (
+	// ErrOtherLog means that the ledger is a fold of another topic.
+	ErrOtherLog = errors.New("the ledger was made from another log")
+	// ErrNotRestored means that a partition has no rows to compare.
+	ErrNotRestored = errors.New("the ledger's rows are not restored from the log: run anteroom audit rebuild")
+	// ErrUnknownProduct means that nothing was ever sold under a product's name.
+	ErrUnknownProduct = errors.New("no sale of the product is known")
+)
+
+// Verification is what Verify has found.
+type Verification struct {
+	Equal            bool               `json:"equal"`
+	Records          int64              `json:"records"`
+	Decisions        int64              `json:"decisions"`
+	Partitions       []PartitionVerdict `json:"partitions"`
+	Seconds          float64            `json:"seconds"`
+	RecordsPerSecond float64            `json:"records_per_second"`
+}
+
+// PartitionVerdict is what Verify has found of one partition.
+type PartitionVerdict struct {
+	Partition int32 `json:"partition"`
+	// Records of [From, To) were decided again. Before From a snapshot stands
+	// for them.
+	From sale.Offset `json:"from"`
+	To   sale.Offset `json:"to"`
+	// Heads of the chains at To, in hexadecimal.
+	RecordDigest   string `json:"record_digest"`
+	DecisionDigest string `json:"decision_digest"`
+	Undecided      int64  `json:"undecided"` // records at the log's end that the ledger had not decided yet
+
+	Equal           bool        `json:"equal"`
+	Differences     int64       `json:"differences"`
+	FirstDifference *Difference `json:"first_difference"`
+}
+
+// VerifyConfig says what is compared.
+type VerifyConfig struct {
+	History *History
+	Ledger  Ledger
+	Product sale.Product // only the partition that it belongs to; empty: all
+	Keep    Keeper       // keeps the states that were found equal; nil: nobody
+}
+
+// Keeper keeps states for later replays to begin with.
+type Keeper interface {
+	// Keep prepares to keep a partition's state. Rows are given to the Keeping
+	// before it is known whether they are right.
+	Keep(topic event.TopicID, partition int32) (Keeping, error)
+}
+
+// Keeping is a state that is being kept.
+type Keeping interface {
+	Request(row sale.Request) error // in the order of (cause, request)
+	Result(row sale.Result) error   // in the order of commands
+	// Done keeps the state with the rows; Drop forgets them.
+	Done(State) error
+	Drop()
+}
+
+// Verify decides the log again, up to where the ledger has decided it at one
+// moment, and compares: each request, result, sale, start, batch and partition
+// row, and the chains of digests. Log and ledger go on meanwhile.
+func Verify(ctx context.Context, config VerifyConfig) (Verification, error) {
+	began := time.Now()
+	result := Verification{Equal: true, Partitions: []PartitionVerdict{}}
+	err := config.Ledger.Cut(ctx, func(ctx context.Context, cut Cut) error {
+		rows, bindings, err := config.rows(ctx, cut)
+		if err != nil {
+			return err
+		}
+		var extents []Extent
+		verdicts := make(map[int32]*verifier)
+		for _, row := range rows {
+			_, end, err := config.History.Log.Bounds(ctx, row.Partition)
+			if err != nil {
+				return fmt.Errorf("asking where partition %d ends: %w", row.Partition, err)
+			}
+			extents = append(extents, Extent{Partition: row.Partition, To: min(row.Next, end)})
+			verdicts[row.Partition] = newVerifier(ctx, cut, row, bindings)
+			verdicts[row.Partition].logEnd, verdicts[row.Partition].keeper = end, config.Keep
+		}
+		err = config.History.Replay(ctx, extents, func(e Extent) Visitor { return verdicts[e.Partition] })
+		if err != nil {
+			return err
+		}
+		for _, e := range extents {
+			verdict := verdicts[e.Partition].verdict
+			result.Records += int64(verdict.To - verdict.From)
+			result.Decisions += verdicts[e.Partition].decided
+			result.Equal = result.Equal && verdict.Equal
+			result.Partitions = append(result.Partitions, verdict)
+		}
+		return nil
+	})
+	if err != nil {
+		return Verification{}, err
+	}
+	result.Seconds = time.Since(began).Seconds()
+	result.RecordsPerSecond = float64(result.Records) / result.Seconds
+	return result, nil
+}
+
+// rows gives the rows of the partitions that are compared.
+func (c VerifyConfig) rows(ctx context.Context, cut Cut) ([]PartitionRow, map[sale.Product]int32, error) {
+	rows, err := cut.Partitions(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the ledger's partitions: %w", err)
+	}
+	bindings, err := cut.Bindings(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the ledger's bindings: %w", err)
+	}
+	only, known := bindings[c.Product]
+	if c.Product != "" && !known {
+		return nil, nil, fmt.Errorf("product %q: %w", c.Product, ErrUnknownProduct)
+	}
+	var chosen []PartitionRow
+	for _, row := range rows {
+		if c.Product != "" && row.Partition != only {
+			continue
+		}
+		switch {
+		case row.Topic != c.History.Log.Topic():
+			return nil, nil, fmt.Errorf("partition %d is of topic id %s, the topic is %s: %w", row.Partition, row.Topic, c.History.Log.Topic(), ErrOtherLog)
+		case row.Rebuilding:
+			return nil, nil, fmt.Errorf("partition %d: %w", row.Partition, ErrNotRestored)
+		case row.Partition >= c.History.Log.Partitions():
+			return nil, nil, fmt.Errorf("the ledger has partition %d, the topic %d partitions: %w", row.Partition, c.History.Log.Partitions(), ErrOtherLog)
+		}
+		chosen = append(chosen, row)
+	}
+	if c.Product == "" && len(chosen) < int(c.History.Log.Partitions()) {
+		return nil, nil, fmt.Errorf("the topic has %d partitions, the ledger %d: run anteroom migrate: %w", c.History.Log.Partitions(), len(chosen), ErrNotRestored)
+	}
+	return chosen, bindings, nil
+}
+
+// verifier holds one partition's replay against its rows.
+type verifier struct {
+	ctx      context.Context //nolint:containedctx // of one call of Verify, which visits
+	cut      Cut
+	row      PartitionRow
+	bindings map[sale.Product]int32
+	logEnd   sale.Offset
+	keeper   Keeper
+
+	verdict  PartitionVerdict
+	decided  int64
+	findings findings
+
+	keeping  Keeping
+	chains   *chainCheck
+	requests *requestCheck
+	results  *resultCheck
+}
+
+func newVerifier(ctx context.Context, cut Cut, row PartitionRow, bindings map[sale.Product]int32) *verifier {
+	return &verifier{ctx: ctx, cut: cut, row: row, bindings: bindings}
+}
+
+// Begin implements [Visitor]. What came before the first record that is decided
+// again is in the rows that a snapshot kept.
+func (v *verifier) Begin(r *Replay) error {
+	v.verdict = PartitionVerdict{Partition: v.row.Partition, From: r.Core().Next()}
+	if v.keeper != nil {
+		keeping, err := v.keeper.Keep(v.row.Topic, v.row.Partition)
+		if err != nil {
+			return err
+		}
+		v.keeping = keeping
+	}
+	requests, err := v.cut.Requests(v.ctx, v.row.Partition)
+	if err != nil {
+		return fmt.Errorf("reading the ledger's requests: %w", err)
+	}
+	results, err := v.cut.Results(v.ctx, v.row.Partition)
+	if err != nil {
+		return fmt.Errorf("reading the ledger's results: %w", err)
+	}
+	batches, err := v.cut.Batches(v.ctx, v.row.Partition)
+	if err != nil {
+		return fmt.Errorf("reading the ledger's batches: %w", err)
+	}
+	v.requests = &requestCheck{partition: v.row.Partition, findings: &v.findings, later: make(map[sale.Offset]sale.Offset), rows: pages[sale.Request]{rows: requests}}
+	v.results = &resultCheck{partition: v.row.Partition, findings: &v.findings, rows: pages[sale.Result]{rows: results}}
+	v.chains = &chainCheck{findings: &v.findings, rows: pages[BatchRow]{rows: batches}}
+	if v.keeping != nil {
+		v.requests.rows.read, v.results.rows.read = v.keeping.Request, v.keeping.Result
+	}
+	if err := v.chains.begin(v.ctx, r.State()); err != nil {
+		return err
+	}
+	kept := r.Kept()
+	if kept == nil {
+		return nil
+	}
+	if err := kept.Requests(func(row sale.Request) error { return v.requests.kept(v.ctx, row) }); err != nil {
+		return err
+	}
+	return kept.Results(func(row sale.Result) error { return v.results.check(v.ctx, &row) })
+}
+
+// Step implements [Visitor].
+func (v *verifier) Step(r *Replay, s Step) error {
+	v.decided += int64(len(s.Decisions))
+	if err := v.chains.step(v.ctx, r, s); err != nil {
+		return err
+	}
+	if err := v.requests.step(v.ctx, s); err != nil {
+		return err
+	}
+	for i := range s.Decisions {
+		if d := &s.Decisions[i]; d.Kind == sale.OfCommand {
+			if err := v.results.check(v.ctx, &d.Result); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// End implements [Visitor].
+func (v *verifier) End(r *Replay) error {
+	state := r.State()
+	if v.logEnd < v.row.Next {
+		v.chains.cutShort()
+		v.findings.row(v.logEnd, OfRecord, "", fmt.Sprintf("the log to go to offset %d, which the ledger has decided", v.row.Next), "its end")
+	} else if err := v.compareWhole(r, state); err != nil {
+		return err
+	}
+	return v.conclude(state)
+}
+
+// Missing takes note of a record that is not in the log, though later ones are.
+func (v *verifier) Missing(r *Replay, _ error) error {
+	v.chains.cutShort()
+	v.findings.row(r.Core().Next(), OfRecord, "", "the record that was decided", "none: later ones follow")
+	return v.conclude(r.State())
+}
+
+// Undecided takes note of a record that the core cannot decide, if it is not the
+// one that was decided.
+func (v *verifier) Undecided(r *Replay, s Step, cause error) error {
+	if other, err := v.chains.another(v.ctx, s); err != nil || !other {
+		return errors.Join(err, cause)
+	}
+	v.chains.cutShort()
+	return v.conclude(r.State())
+}
+
+func (v *verifier) conclude(state State) error {
+	v.verdict.To = state.Core.Next()
+	v.verdict.RecordDigest = hex.EncodeToString(state.RecordChain[:])
+	v.verdict.DecisionDigest = hex.EncodeToString(state.DecisionChain[:])
+	v.verdict.Undecided = max(0, int64(v.logEnd-v.row.Next))
+	v.verdict.Differences, v.verdict.FirstDifference = v.findings.count, v.findings.first
+	v.verdict.Equal = v.findings.count == 0
+	if v.keeping == nil {
+		return nil
+	}
+	if !v.verdict.Equal {
+		v.keeping.Drop()
+		return nil
+	}
+	return v.keeping.Done(state)
+}
+
+// compareWhole compares what can be compared only once all is decided that the
+// ledger has. Where the log has other records than were decided, that is the
+// difference: what is left at the end follows from it.
+func (v *verifier) compareWhole(r *Replay, state State) error {
+	if err := v.chains.end(v.ctx, r, v.row); err != nil {
+		return err
+	}
+	if v.findings.departed {
+		return nil
+	}
+	if err := v.requests.end(v.ctx); err != nil {
+		return err
+	}
+	if err := v.results.end(v.ctx); err != nil {
+		return err
+	}
+	v.comparePartition(state)
+	if err := v.compareSales(r.Core()); err != nil {
+		return err
+	}
+	return v.compareStarts(r.Core())
+}

@@ -1,0 +1,219 @@
+package audit_test
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/anteroomhq/anteroom/internal/audit"
+	"github.com/anteroomhq/anteroom/pkg/event"
+	"github.com/anteroomhq/anteroom/pkg/sale"
+	"github.com/anteroomhq/anteroom/pkg/ticket"
+)
+
+// fataler is a test or a property's.
+type fataler interface {
+	Helper()
+	Fatal(...any)
+	Fatalf(string, ...any)
+}
+
+var topic = event.TopicID{1: 7, 15: 9}
+
+// memoryLog is a log in memory.
+type memoryLog struct {
+	topic      event.TopicID
+	partitions [][]event.Entry
+	start      sale.Offset // of each
+	portion    int         // how many records one read gives
+}
+
+func (l *memoryLog) Topic() event.TopicID { return l.topic }
+func (l *memoryLog) Partitions() int32    { return int32(len(l.partitions)) }
+
+func (l *memoryLog) Bounds(_ context.Context, partition int32) (start, end sale.Offset, err error) {
+	entries := l.partitions[partition]
+	if len(entries) == 0 {
+		return 0, 0, nil
+	}
+	return l.start, entries[len(entries)-1].Offset + 1, nil
+}
+
+func (l *memoryLog) Open(partition int32, from sale.Offset) (audit.Reader, error) {
+	i, _ := slices.BinarySearchFunc(l.partitions[partition], from, func(e event.Entry, at sale.Offset) int { return cmp.Compare(e.Offset, at) })
+	return &memoryReader{rest: l.partitions[partition][i:], portion: max(l.portion, 1), next: from}, nil
+}
+
+type memoryReader struct {
+	rest    []event.Entry
+	portion int
+	next    sale.Offset
+}
+
+func (r *memoryReader) Read(ctx context.Context) ([]event.Entry, error) {
+	n := 0
+	for n < min(r.portion, len(r.rest)) && r.rest[n].Offset == r.next {
+		r.next++
+		n++
+	}
+	switch {
+	case n > 0:
+		page := r.rest[:n]
+		r.rest = r.rest[n:]
+		return page, nil
+	case len(r.rest) > 0:
+		return nil, audit.ErrMissing
+	}
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func (r *memoryReader) Close() {}
+
+// memoryLedger is a ledger in memory, folded from decisions as an owner does.
+type memoryLedger struct {
+	partitions []audit.PartitionRow
+	bindings   map[sale.Product]int32
+	sales      []map[sale.Offset]sale.Sale // by partition, as all below
+	requests   []map[sale.Offset]sale.Request
+	results    []map[sale.Offset]sale.Result
+	starts     [][]sale.Start
+	batches    [][]audit.BatchRow
+}
+
+// fold makes the ledger of a log whose one partition's records are cut into
+// batches after those for which cut says so, and decided below end.
+func fold(t fataler, entries []event.Entry, end sale.Offset, cut func(i int) bool) *memoryLedger {
+	t.Helper()
+	l := &memoryLedger{
+		bindings: map[sale.Product]int32{},
+		sales:    []map[sale.Offset]sale.Sale{{}}, requests: []map[sale.Offset]sale.Request{{}},
+		results: []map[sale.Offset]sale.Result{{}}, starts: make([][]sale.Start, 1), batches: make([][]audit.BatchRow, 1),
+	}
+	replay, chain := audit.NewReplay(0, audit.Beginning()), event.NewChain(event.Digest{})
+	row := audit.PartitionRow{Topic: topic}
+	batch := audit.BatchRow{}
+	for i := range entries[:end] {
+		record := entries[i].Record()
+		chain.AddEntry(&entries[i])
+		step, err := replay.Apply(&entries[i], &record, chain.Head())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range step.Decisions {
+			switch {
+			case d.Kind == sale.OfRequest && !d.Default:
+				l.requests[0][d.Request.Offset] = d.Request
+			case d.Kind == sale.OfCommand:
+				l.results[0][d.Result.Command] = d.Result
+			case d.Kind == sale.OfStart:
+				l.starts[0] = append(l.starts[0], d.Start)
+			}
+		}
+		batch.Marks = chain.AppendMark(batch.Marks)
+		if i+1 == int(end) || cut(i) {
+			batch.To, batch.RecordChain, batch.DecisionChain = sale.Offset(i+1), chain.Head(), replay.DecisionChain()
+			l.batches[0] = append(l.batches[0], batch)
+			batch = audit.BatchRow{From: batch.To}
+		}
+	}
+	core := replay.Core()
+	for _, s := range core.Sales() {
+		l.sales[0][s.ID] = s
+		l.bindings[s.Product] = 0
+	}
+	row.Next, row.Now, row.Schema, row.Malformed, row.OldestStart = core.Next(), core.Now(), core.Schema(), core.Malformed(), core.OldestStart()
+	row.RecordChain, row.DecisionChain = chain.Head(), replay.DecisionChain()
+	if end > 0 {
+		row.Last = entries[end-1].Digest()
+	}
+	l.partitions = []audit.PartitionRow{row}
+	return l
+}
+
+// copied gives a ledger whose rows can be changed.
+func (l *memoryLedger) copied() *memoryLedger {
+	c := &memoryLedger{partitions: slices.Clone(l.partitions), bindings: maps.Clone(l.bindings)}
+	for p := range l.sales {
+		c.sales = append(c.sales, maps.Clone(l.sales[p]))
+		c.requests = append(c.requests, maps.Clone(l.requests[p]))
+		c.results = append(c.results, maps.Clone(l.results[p]))
+		c.starts = append(c.starts, slices.Clone(l.starts[p]))
+		batches := slices.Clone(l.batches[p])
+		for i := range batches {
+			batches[i].Marks = slices.Clone(batches[i].Marks)
+		}
+		c.batches = append(c.batches, batches)
+	}
+	return c
+}
+
+func (l *memoryLedger) Cut(ctx context.Context, read func(context.Context, audit.Cut) error) error {
+	return read(ctx, l)
+}
+
+func (l *memoryLedger) Partitions(context.Context) ([]audit.PartitionRow, error) {
+	return l.partitions, nil
+}
+
+func (l *memoryLedger) Bindings(context.Context) (map[sale.Product]int32, error) {
+	return l.bindings, nil
+}
+
+func (l *memoryLedger) Sales(_ context.Context, partition int32) ([]sale.Sale, error) {
+	return slices.Collect(maps.Values(l.sales[partition])), nil
+}
+
+func (l *memoryLedger) Starts(_ context.Context, partition int32, oldest sale.Offset) ([]sale.Start, error) {
+	return slices.DeleteFunc(slices.Clone(l.starts[partition]), func(s sale.Start) bool { return s.Below < oldest }), nil
+}
+
+func (l *memoryLedger) Requests(_ context.Context, partition int32) (audit.Rows[sale.Request], error) {
+	return sorted(l.requests[partition], func(a, b sale.Request) int {
+		return cmp.Or(cmp.Compare(a.Cause, b.Cause), cmp.Compare(a.Offset, b.Offset))
+	}), nil
+}
+
+func (l *memoryLedger) Results(_ context.Context, partition int32) (audit.Rows[sale.Result], error) {
+	return sorted(l.results[partition], func(a, b sale.Result) int { return cmp.Compare(a.Command, b.Command) }), nil
+}
+
+func (l *memoryLedger) Batches(_ context.Context, partition int32) (audit.Rows[audit.BatchRow], error) {
+	rows := memoryRows[audit.BatchRow](slices.Clone(l.batches[partition]))
+	return &rows, nil
+}
+
+func sorted[Row any](rows map[sale.Offset]Row, order func(a, b Row) int) *memoryRows[Row] {
+	page := memoryRows[Row](slices.SortedFunc(maps.Values(rows), order))
+	return &page
+}
+
+// memoryRows gives its rows three at a time.
+type memoryRows[Row any] []Row
+
+func (r *memoryRows[Row]) Page(context.Context) ([]Row, error) {
+	n := min(3, len(*r))
+	page := (*r)[:n]
+	*r = (*r)[n:]
+	return page, nil
+}
+
+// verify compares a log's one partition with a ledger.
+func verify(t fataler, entries []event.Entry, ledger *memoryLedger) audit.PartitionVerdict {
+	t.Helper()
+	found, err := audit.Verify(context.Background(), audit.VerifyConfig{
+		History: &audit.History{Log: &memoryLog{topic: topic, partitions: [][]event.Entry{entries}, portion: 5}},
+		Ledger:  ledger,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	verdict := found.Partitions[0]
+	if found.Equal != verdict.Equal || verdict.Equal != (verdict.FirstDifference == nil) || verdict.Equal != (verdict.Differences == 0) {
+		t.Fatalf("one verdict contradicts another: %+v", found)
+	}
+	return verdict
+}
+
+func publicID(request sale.Offset) string { return ticket.PublicID(0, int64(request)) }

@@ -11,7 +11,7 @@ import (
 
 // ErrTruncated means that a partition's first records are gone, and no snapshot
 // stands for them.
-var ErrTruncated = errors.New("the log does not begin at offset 0")
+var ErrTruncated = errors.New("the log's first records are gone")
 
 // History is the log as all of an audit's commands replay it.
 type History struct {
@@ -32,7 +32,9 @@ type Progress struct {
 	Done, Total int64
 }
 
-// Extent is the part of a partition that is replayed: [From, To).
+// Extent is the part of a partition that is replayed and shown: [From, To). A
+// From of [sale.None] stands for wherever a replay can begin, which is at the
+// latest snapshot.
 type Extent struct {
 	Partition int32
 	From, To  sale.Offset
@@ -113,9 +115,9 @@ func (h *History) begin(ctx context.Context, extent Extent) (State, error) {
 	if err != nil {
 		return State{}, fmt.Errorf("asking where partition %d begins: %w", extent.Partition, err)
 	}
-	most := extent.To
-	if extent.From > 0 {
-		most = extent.From
+	most := extent.From
+	if most == sale.None {
+		most = extent.To
 	}
 	if h.Snapshots != nil {
 		state, found, err := h.Snapshots.Newest(h.Log.Topic(), extent.Partition, start, most)
@@ -124,7 +126,8 @@ func (h *History) begin(ctx context.Context, extent Extent) (State, error) {
 		}
 	}
 	if start > 0 {
-		return State{}, fmt.Errorf("partition %d starts at offset %d; a snapshot at or after it, and not after %d, is needed: %w", extent.Partition, start, most, ErrTruncated)
+		return State{}, fmt.Errorf("partition %d begins at offset %d, since retention has removed what came before; a replay from %d on needs a snapshot of [%d, %d], and there is none: %w",
+			extent.Partition, start, extent.From, start, most, ErrTruncated)
 	}
 	return Beginning(), nil
 }

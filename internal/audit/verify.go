@@ -2,7 +2,6 @@ package audit
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -90,7 +89,7 @@ func Verify(ctx context.Context, config VerifyConfig) (Verification, error) {
 			if err != nil {
 				return fmt.Errorf("asking where partition %d ends: %w", row.Partition, err)
 			}
-			extents = append(extents, Extent{Partition: row.Partition, To: min(row.Next, end)})
+			extents = append(extents, Extent{Partition: row.Partition, From: sale.None, To: min(row.Next, end)})
 			verdicts[row.Partition] = newVerifier(ctx, cut, row, bindings)
 			verdicts[row.Partition].logEnd, verdicts[row.Partition].keeper = end, config.Keep
 		}
@@ -265,8 +264,8 @@ func (v *verifier) Undecided(r *Replay, s Step, cause error) error {
 
 func (v *verifier) conclude(state State) error {
 	v.verdict.To = state.Core.Next()
-	v.verdict.RecordDigest = hex.EncodeToString(state.RecordChain[:])
-	v.verdict.DecisionDigest = hex.EncodeToString(state.DecisionChain[:])
+	v.verdict.RecordDigest = state.RecordChain.String()
+	v.verdict.DecisionDigest = state.DecisionChain.String()
 	v.verdict.Undecided = max(0, int64(v.logEnd-v.row.Next))
 	v.verdict.Differences, v.verdict.FirstDifference = v.findings.count, v.findings.first
 	v.verdict.Equal = v.findings.count == 0

@@ -57,3 +57,17 @@ func (e Entry) Digest() Digest {
 func (e Entry) Record() sale.Record {
 	return sale.Record{Offset: e.Offset, Time: e.Time, Product: sale.Product(e.Key), Body: Decode(e.Value)}
 }
+
+// String gives the digest as 64 hexadecimal digits.
+func (d Digest) String() string { return hex.EncodeToString(d[:]) }
+
+// ParseDigest reads what String writes.
+func ParseDigest(s string) (Digest, error) {
+	var d Digest
+	raw, err := hex.DecodeString(s)
+	if err != nil || len(raw) != len(d) {
+		return d, fmt.Errorf("digest %q is not 64 hexadecimal digits", s)
+	}
+	copy(d[:], raw)
+	return d, nil
+}

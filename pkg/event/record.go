@@ -168,8 +168,17 @@ func Encode(body sale.Body) ([]byte, error) {
 }
 
 // Decode reads a record's value. It gives nil for one that is malformed, which
-// the core decides as such.
+// the core decides as such. The body keeps nothing of the value's memory.
 func Decode(value []byte) sale.Body {
+	if body := canonical(value); body != nil {
+		return body
+	}
+	return strict(value)
+}
+
+// strict reads a record's value, in whatever way it is written: what it gives is
+// what a record means.
+func strict(value []byte) sale.Body {
 	switch typeOf(value) {
 	case typeBuy:
 		var b buy

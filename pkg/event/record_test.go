@@ -274,14 +274,3 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
-
-func BenchmarkDecodeBuy(b *testing.B) {
-	value := []byte(`{"type":"buy","sale":1,"buyer":"b1.5mGh3YxkTzqvXo0Qn2cWc9uJf8sPdR4aLeKiV7tNyE","quantity":1,"accepted_at":1750000000000}`)
-	b.ReportAllocs()
-	for b.Loop() {
-		if event.Decode(value) == nil {
-			b.Fatal("malformed")
-		}
-	}
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
-}

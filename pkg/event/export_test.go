@@ -1,0 +1,7 @@
+package event
+
+// The two ways to read a record, each by itself.
+var (
+	Canonical = canonical
+	Strict    = strict
+)

@@ -165,8 +165,9 @@ func hand(ctx context.Context, portions chan<- portion, p portion) bool {
 func cut(entries []event.Entry, end sale.Offset, chain *event.Chain) []portion {
 	var portions []portion
 	var p portion
+	var decoder event.Decoder
 	for i := range entries {
-		record := entries[i].Record()
+		record := decoder.Record(entries[i])
 		if _, schema := record.Body.(sale.Schema); schema && len(p.records) > 0 {
 			portions = append(portions, p.closed(&entries[i-1], end, chain))
 			p = portion{}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/anteroomhq/anteroom/internal/audit"
+	"github.com/anteroomhq/anteroom/internal/audit/snapshot"
 	"github.com/anteroomhq/anteroom/internal/kafka"
 )
 
@@ -17,6 +18,7 @@ type auditCommands struct {
 type auditLog struct {
 	KafkaBrokers []string `env:"ANTEROOM_KAFKA_BROKERS" placeholder:"HOST:PORT" help:"Kafka's bootstrap brokers."`
 	Topic        string   `env:"ANTEROOM_TOPIC" default:"anteroom.requests" help:"The topic that is the log."`
+	Snapshots    string   `env:"ANTEROOM_SNAPSHOTS" type:"path" placeholder:"FOLDER" help:"Folder of snapshots, with the latest fitting one of which a replay begins. Not set: with the log's first record."`
 	logSettings
 }
 
@@ -34,7 +36,11 @@ func (l auditLog) open(ctx context.Context, t terminal) (history *audit.History,
 	if err != nil {
 		return nil, nil, fmt.Errorf("opening the log: %w", err)
 	}
-	return &audit.History{Log: log, Watch: newProgressLine(t).show}, log.Close, nil
+	history = &audit.History{Log: log, Watch: newProgressLine(t).show}
+	if l.Snapshots != "" {
+		history.Snapshots = snapshot.In(l.Snapshots)
+	}
+	return history, log.Close, nil
 }
 
 // progressLine shows how far a replay has come: a line that is written over on

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/anteroomhq/anteroom/internal/audit"
+	"github.com/anteroomhq/anteroom/internal/audit/snapshot"
 	"github.com/anteroomhq/anteroom/internal/postgres"
 	"github.com/anteroomhq/anteroom/pkg/sale"
 )
@@ -14,6 +15,7 @@ type auditVerifyCommand struct {
 	auditLog
 	auditLedger
 	Product string `placeholder:"PRODUCT" help:"Compare only the partition that this product belongs to."`
+	Keep    bool   `help:"Keep the state of each partition that is found equal in the folder of --snapshots. The latest three of each stay."`
 	JSON    bool   `help:"Print what was found as one JSON object."`
 }
 
@@ -35,7 +37,11 @@ func (l auditLedger) open(ctx context.Context) (*postgres.Auditor, error) {
 	return postgres.NewAuditor(ctx, postgres.Config{URL: l.PostgresURL, Connections: 1})
 }
 
-func (c *auditVerifyCommand) Run(ctx context.Context, t terminal) error {
+func (c *auditVerifyCommand) Run(ctx context.Context, t terminal) (err error) {
+	defer func() { err = interrupted(ctx, err) }()
+	if c.Keep && c.Snapshots == "" {
+		return fmt.Errorf("%w: --keep needs --snapshots (ANTEROOM_SNAPSHOTS)", errMisuse)
+	}
 	history, closeLog, err := c.auditLog.open(ctx, t)
 	if err != nil {
 		return err
@@ -46,9 +52,13 @@ func (c *auditVerifyCommand) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	defer ledger.Close()
-	found, err := audit.Verify(ctx, audit.VerifyConfig{History: history, Ledger: ledger, Product: sale.Product(c.Product)})
+	config := audit.VerifyConfig{History: history, Ledger: ledger, Product: sale.Product(c.Product)}
+	if c.Keep {
+		config.Keep = snapshot.In(c.Snapshots)
+	}
+	found, err := audit.Verify(ctx, config)
 	if err != nil {
-		return interrupted(ctx, err)
+		return err
 	}
 	if c.JSON {
 		err = printJSON(t, found)
@@ -64,9 +74,10 @@ func (c *auditVerifyCommand) Run(ctx context.Context, t terminal) error {
 	return nil
 }
 
-// interrupted says that it was, in place of what that led to.
+// interrupted says that a command that changes nothing was, in place of what that
+// led to.
 func interrupted(ctx context.Context, err error) error {
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+	if err != nil && ctx.Err() != nil {
 		return errors.New("interrupted; nothing was changed")
 	}
 	return err

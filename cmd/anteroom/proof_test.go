@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"testing"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/anteroomhq/anteroom/internal/audit"
 	"github.com/anteroomhq/anteroom/internal/kafka"
 	"github.com/anteroomhq/anteroom/pkg/event"
 	"github.com/anteroomhq/anteroom/pkg/sale"
@@ -94,6 +97,7 @@ func (w *world) read(t *testing.T, partition int32, end sale.Offset, each func(e
 // every count, every result. It gives the replays.
 func (w *world) proveLedger(t *testing.T, partitions int32) []*proof {
 	t.Helper()
+	w.auditVerifies(t)
 	var proofs []*proof
 	for partition := range partitions {
 		ledger, err := w.reader.Since(t.Context(), partition, 0, 10_000_000)
@@ -128,4 +132,39 @@ func (w *world) proveLedger(t *testing.T, partitions int32) []*proof {
 		}
 	}
 	return proofs
+}
+
+// auditVerifies holds the ledger against the log as anteroom audit verify does.
+func (w *world) auditVerifies(t *testing.T) audit.Verification {
+	t.Helper()
+	found := w.verify(t)
+	for _, p := range found.Partitions {
+		if p.FirstDifference != nil {
+			t.Errorf("partition %d: audit verify finds %d differences, first at %s", p.Partition, p.Differences, p.FirstDifference)
+		}
+	}
+	return found
+}
+
+func (w *world) verify(t *testing.T) audit.Verification {
+	t.Helper()
+	var out, log bytes.Buffer
+	code := run(t.Context(), w.audit("verify", "--json"), terminal{out: &out, err: &log})
+	var found audit.Verification
+	if err := json.Unmarshal(out.Bytes(), &found); err != nil {
+		t.Fatalf("audit verify, exit code %d: %v\n%s%s", code, err, &out, &log)
+	}
+	if want := map[bool]int{true: exitDone, false: exitFalse}[found.Equal]; code != want {
+		t.Errorf("audit verify ends with %d where equal is %t", code, found.Equal)
+	}
+	return found
+}
+
+// audit gives the arguments of an audit command on this world's backends.
+func (w *world) audit(command string, arguments ...string) []string {
+	all := []string{"audit", command, "--kafka-brokers", w.kafka, "--topic", w.topic}
+	if command == "verify" || command == "rebuild" {
+		all = append(all, "--postgres-url", w.postgres)
+	}
+	return append(all, arguments...)
 }

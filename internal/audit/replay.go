@@ -140,7 +140,8 @@ func (r *Replay) Run(ctx context.Context, log Log, end sale.Offset, each func(St
 	go func() {
 		defer close(closed)
 		defer reader.Close()
-		decoding{reader: reader, next: r.core.Next(), end: end, start: r.chainStart, chain: event.NewChain(r.records)}.run(ctx, portions)
+		d := decoding{reader: reader, next: r.core.Next(), end: end, start: r.chainStart, chain: event.NewChain(r.records)}
+		d.run(ctx, portions)
 	}()
 	defer func() {
 		cancel()
@@ -178,12 +179,13 @@ func (r *Replay) Run(ctx context.Context, log Log, end sale.Offset, each func(St
 // decoding reads ahead of the core.
 type decoding struct {
 	reader    Reader
+	decoder   event.Decoder
 	next, end sale.Offset
 	start     sale.Offset // of the chain
 	chain     *event.Chain
 }
 
-func (d decoding) run(ctx context.Context, portions chan<- portion) {
+func (d *decoding) run(ctx context.Context, portions chan<- portion) {
 	for d.next < d.end {
 		p := d.portion(ctx)
 		select {
@@ -216,7 +218,7 @@ func (d *decoding) portion(ctx context.Context) portion {
 		chain:   make([]event.Digest, len(entries)),
 	}
 	for i := range entries {
-		p.records[i] = entries[i].Record()
+		p.records[i] = d.decoder.Record(entries[i])
 		if entries[i].Offset >= d.start {
 			d.chain.AddEntry(&entries[i])
 		}

@@ -1,10 +1,16 @@
 package audit_test
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
+	"testing"
+
+	"github.com/go-json-experiment/json"
 
 	"github.com/anteroomhq/anteroom/internal/audit"
 	"github.com/anteroomhq/anteroom/pkg/event"
@@ -217,3 +223,26 @@ func verify(t fataler, entries []event.Entry, ledger *memoryLedger) audit.Partit
 }
 
 func publicID(request sale.Offset) string { return ticket.PublicID(0, int64(request)) }
+
+// golden reads one of the golden logs.
+func golden(t *testing.T, name string) []event.Entry {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", "testdata", "logs", name+".jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var entries []event.Entry
+	for line := range bytes.Lines(text) {
+		var record struct {
+			Offset sale.Offset `json:"offset"`
+			Time   sale.Time   `json:"time"`
+			Key    string      `json:"key"`
+			Value  string      `json:"value"`
+		}
+		if err := json.Unmarshal(line, &record); err != nil {
+			t.Fatal(err)
+		}
+		entries = append(entries, event.Entry{Offset: record.Offset, Time: record.Time, Key: []byte(record.Key), Value: []byte(record.Value)})
+	}
+	return entries
+}

@@ -55,7 +55,7 @@ func (w *world) append(t *testing.T, key, value string) {
 
 // produce adds records to partition 0 of a topic, with their times where the
 // topic keeps a producer's.
-func (w *world) produce(t *testing.T, topic string, entries []event.Entry) {
+func (w *world) produce(t testing.TB, topic string, entries []event.Entry) {
 	t.Helper()
 	records := make([]devstacktest.Record, len(entries))
 	for i, entry := range entries {
@@ -234,7 +234,7 @@ func TestVerifyRefuses(t *testing.T) {
 	w := newWorld(t, devstacktest.Embedded(t), 1)
 	other := newWorld(t, devstacktest.Embedded(t), 1)
 	w.append(t, "", `{"type":"schema","version":99}`)
-	w.soldHereUntil(t, 1)
+	w.decide(t, 1)
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	for name, c := range map[string]struct {
@@ -262,8 +262,8 @@ func TestVerifyRefuses(t *testing.T) {
 	}
 }
 
-// soldHereUntil runs the service until it has decided so much.
-func (w *world) soldHereUntil(t *testing.T, watermark sale.Offset) {
+// decide runs an allocator until it has decided so much.
+func (w *world) decide(t testing.TB, watermark sale.Offset) {
 	t.Helper()
 	s, err := newService(t.Context(), w.config(t, roles{allocator: true}))
 	if err != nil {
@@ -273,7 +273,7 @@ func (w *world) soldHereUntil(t *testing.T, watermark sale.Offset) {
 	ended := make(chan error, 1)
 	go func() { ended <- s.run(ctx) }()
 	await(t, "the first records being decided", func() bool {
-		extract, err := w.reader.Since(t.Context(), 0, 0, 1)
+		extract, err := w.reader.Since(t.Context(), 0, watermark, 1)
 		return err == nil && extract.Watermark >= watermark
 	})
 	cancel()

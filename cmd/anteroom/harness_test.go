@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 const patience = 60 * time.Second
 
 // await waits until done says so.
-func await(t *testing.T, what string, done func() bool) {
+func await(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	deadline := time.After(patience)
 	look := time.NewTicker(20 * time.Millisecond)
@@ -56,7 +56,7 @@ type world struct {
 }
 
 // newWorld migrates the backends.
-func newWorld(t *testing.T, b devstacktest.Backends, partitions int32) *world {
+func newWorld(t testing.TB, b devstacktest.Backends, partitions int32) *world {
 	t.Helper()
 	secrets, err := devSecrets("")
 	if err != nil {
@@ -287,7 +287,7 @@ func (w *world) serveHere(t *testing.T) *service {
 	return s
 }
 
-func (w *world) config(t *testing.T, parts roles) serviceConfig {
+func (w *world) config(t testing.TB, parts roles) serviceConfig {
 	return serviceConfig{
 		roles:    parts,
 		backends: backendSettings{KafkaBrokers: strings.Split(w.kafka, ","), Topic: w.topic, DecisionsTopic: decisionsTopicOf(w.topic), SingleBroker: true, PostgresURL: w.postgres},
@@ -320,7 +320,7 @@ func (w *world) runHere(t *testing.T, s *service) (stop func() error) {
 }
 
 // testWriter sends a log to the test's.
-type testWriter struct{ t *testing.T }
+type testWriter struct{ t testing.TB }
 
 func (w testWriter) Write(p []byte) (int, error) {
 	select {

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/anteroomhq/anteroom/internal/audit"
@@ -41,6 +43,20 @@ func (l auditLog) open(ctx context.Context, t terminal) (history *audit.History,
 		history.Snapshots = snapshot.In(l.Snapshots)
 	}
 	return history, log.Close, nil
+}
+
+// auditMemory is the memory that a replay is to do with, in bytes. What is live
+// in it is far less; what is read goes through it fast.
+const auditMemory = 320 << 20
+
+// boundMemory has the collector run more often rather than take more than that,
+// until it is undone. GOMEMLIMIT in the environment has precedence.
+func boundMemory() (undo func()) {
+	if os.Getenv("GOMEMLIMIT") != "" {
+		return func() {}
+	}
+	before := debug.SetMemoryLimit(auditMemory)
+	return func() { debug.SetMemoryLimit(before) }
 }
 
 // progressLine shows how far a replay has come: a line that is written over on

@@ -42,6 +42,7 @@ func (c *auditVerifyCommand) Run(ctx context.Context, t terminal) (err error) {
 	if c.Keep && c.Snapshots == "" {
 		return fmt.Errorf("%w: --keep needs --snapshots (ANTEROOM_SNAPSHOTS)", errMisuse)
 	}
+	defer boundMemory()()
 	history, closeLog, err := c.auditLog.open(ctx, t)
 	if err != nil {
 		return err

@@ -117,7 +117,14 @@ func (r *Replay) Changed() []sale.Sale { return r.changes.Sales() }
 // stalled is how long the next record, which is there, may take to come.
 const stalled = 30 * time.Second
 
-// portion is what one read brought, decoded.
+// How many records are handed from decoding to the core at once, and how many
+// such portions there are, which are used again and again.
+const (
+	portionRecords = 2048
+	portions       = 4
+)
+
+// portion is some records, decoded.
 type portion struct {
 	entries []event.Entry
 	records []sale.Record
@@ -136,94 +143,119 @@ func (r *Replay) Run(ctx context.Context, log Log, end sale.Offset, each func(St
 		return fmt.Errorf("opening partition %d: %w", r.partition, err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	portions, closed := make(chan portion, 2), make(chan struct{})
+	d := newDecoding(reader, r.core.Next(), end)
+	d.chain, d.start = event.NewChain(r.records), r.chainStart
+	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
 		defer reader.Close()
-		d := decoding{reader: reader, next: r.core.Next(), end: end, start: r.chainStart, chain: event.NewChain(r.records)}
-		d.run(ctx, portions)
+		d.run(ctx)
 	}()
 	defer func() {
 		cancel()
 		<-closed
 	}()
 	for r.core.Next() < end {
-		var p portion
 		select {
-		case p = <-portions:
+		case p := <-d.full:
+			if err := r.take(p, each); err != nil {
+				return err
+			}
+			d.free <- p
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if p.err != nil {
-			return fmt.Errorf("reading partition %d: %w", r.partition, p.err)
+	}
+	return nil
+}
+
+// take decides a portion's records.
+func (r *Replay) take(p *portion, each func(Step) error) error {
+	if p.err != nil {
+		return fmt.Errorf("reading partition %d: %w", r.partition, p.err)
+	}
+	for i := range p.records {
+		step, err := r.Apply(&p.entries[i], &p.records[i], p.chain[i])
+		if err != nil {
+			return err
 		}
-		for i := range p.records {
-			step, err := r.Apply(&p.entries[i], &p.records[i], p.chain[i])
-			if err != nil {
-				return err
-			}
-			if err := each(step); err != nil {
-				return err
-			}
+		if err := each(step); err != nil {
+			return err
 		}
-		if last := len(p.entries) - 1; last >= 0 {
-			r.last = p.entries[last].Digest()
-		}
-		if r.watch != nil {
-			r.watch(r.core.Next())
-		}
+	}
+	r.last = p.entries[len(p.entries)-1].Digest()
+	if r.watch != nil {
+		r.watch(r.core.Next())
 	}
 	return nil
 }
 
 // decoding reads ahead of the core.
 type decoding struct {
-	reader    Reader
-	decoder   event.Decoder
-	next, end sale.Offset
-	start     sale.Offset // of the chain
-	chain     *event.Chain
+	reader     Reader
+	decoder    event.Decoder
+	next, end  sale.Offset
+	start      sale.Offset // of the chain
+	chain      *event.Chain
+	full, free chan *portion
 }
 
-func (d *decoding) run(ctx context.Context, portions chan<- portion) {
+func newDecoding(reader Reader, next, end sale.Offset) *decoding {
+	d := &decoding{reader: reader, next: next, end: end, full: make(chan *portion, portions), free: make(chan *portion, portions)}
+	for range portions {
+		d.free <- &portion{}
+	}
+	return d
+}
+
+// run reads and decodes until the end, an error, or ctx is done.
+func (d *decoding) run(ctx context.Context) {
 	for d.next < d.end {
-		p := d.portion(ctx)
-		select {
-		case portions <- p:
-		case <-ctx.Done():
-			return
-		}
-		if p.err != nil {
-			return
+		entries, err := d.read(ctx)
+		for err != nil || len(entries) > 0 {
+			var p *portion
+			select {
+			case p = <-d.free:
+			case <-ctx.Done():
+				return
+			}
+			if p.err = err; err != nil {
+				d.full <- p
+				return
+			}
+			n := min(len(entries), portionRecords)
+			d.decode(p, entries[:n])
+			entries = entries[n:]
+			d.full <- p
 		}
 	}
 }
 
-func (d *decoding) portion(ctx context.Context) portion {
+// read gives the next entries below the end.
+func (d *decoding) read(ctx context.Context) ([]event.Entry, error) {
 	patient, cancel := context.WithTimeout(ctx, stalled)
+	defer cancel()
 	entries, err := d.reader.Read(patient)
-	cancel()
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		err = fmt.Errorf("record %d did not come within %v: %w", d.next, stalled, ErrUnreachable)
 	}
 	if err != nil {
-		return portion{err: err}
+		return nil, err
 	}
 	if over := int64(d.next) + int64(len(entries)) - int64(d.end); over > 0 {
 		entries = entries[:int64(len(entries))-over]
 	}
-	p := portion{
-		entries: entries,
-		records: make([]sale.Record, len(entries)),
-		chain:   make([]event.Digest, len(entries)),
-	}
+	d.next += sale.Offset(len(entries))
+	return entries, nil
+}
+
+func (d *decoding) decode(p *portion, entries []event.Entry) {
+	p.entries, p.records, p.chain = entries, p.records[:0], p.chain[:0]
 	for i := range entries {
-		p.records[i] = d.decoder.Record(entries[i])
+		p.records = append(p.records, d.decoder.Record(entries[i]))
 		if entries[i].Offset >= d.start {
 			d.chain.AddEntry(&entries[i])
 		}
-		p.chain[i] = d.chain.Head()
+		p.chain = append(p.chain, d.chain.Head())
 	}
-	d.next += sale.Offset(len(entries))
-	return p
 }

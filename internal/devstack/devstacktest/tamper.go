@@ -56,7 +56,8 @@ func RemoveBefore(t testing.TB, brokers []string, topic string, offset int64) {
 
 func kafkaClient(t testing.TB, brokers []string) *kgo.Client {
 	t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProducerBatchCompression(kgo.NoCompression())) // as the service's
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -233,6 +233,7 @@ func (p *publisher) run(ctx context.Context) {
 func (p *publisher) step(ctx context.Context) (idle bool, err error) {
 	p.mu.Lock()
 	committed, behind := p.committed, p.behind
+	p.drop() // what was read from the ledger before it was added
 	portion := p.next()
 	p.mu.Unlock()
 	if behind {
@@ -259,7 +260,6 @@ func (p *publisher) step(ctx context.Context) (idle bool, err error) {
 	p.metrics.published.Add(float64(len(lines)))
 	p.last = portion[len(portion)-1].To
 	p.published = p.last
-	p.drop()
 	return false, nil
 }
 
@@ -275,10 +275,8 @@ func (p *publisher) next() []Outgoing {
 	return p.queue
 }
 
-// drop takes what was published off the queue, if it is still there.
+// drop takes what is published off the queue. The caller has the lock.
 func (p *publisher) drop() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	for len(p.queue) > 0 && p.queue[0].To <= p.published {
 		p.bytes -= len(p.queue[0].Lines)
 		p.queue[0] = Outgoing{}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"github.com/anteroomhq/anteroom/internal/audit"
+	"github.com/anteroomhq/anteroom/internal/audit/verify"
 	"github.com/anteroomhq/anteroom/internal/devstack/devstacktest"
 	"github.com/anteroomhq/anteroom/internal/kafka"
 	"github.com/anteroomhq/anteroom/pkg/event"
@@ -55,7 +55,7 @@ func BenchmarkVerify(b *testing.B) {
 				if err := command.Run(); err != nil {
 					b.Fatalf("%v: %s", err, &out)
 				}
-				var found audit.Verification
+				var found verify.Result
 				if err := json.Unmarshal(out.Bytes(), &found); err != nil || !found.Equal {
 					b.Fatalf("%v: %s", err, &out)
 				}

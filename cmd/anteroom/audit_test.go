@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/anteroomhq/anteroom/internal/audit"
+	"github.com/anteroomhq/anteroom/internal/audit/verify"
 	"github.com/anteroomhq/anteroom/internal/devstack/devstacktest"
 	"github.com/anteroomhq/anteroom/internal/kafka"
 	"github.com/anteroomhq/anteroom/pkg/client"
@@ -85,30 +85,30 @@ func TestVerifyFindsATamperedLedger(t *testing.T) {
 		}
 		for _, change := range []struct {
 			statement string
-			subject   audit.Subject
+			subject   verify.Subject
 		}{
-			{`UPDATE requests SET buyer = buyer || 'x' WHERE state = 'expired'`, audit.OfRequest},
-			{`UPDATE requests SET payment = 'another' WHERE payment = 'paid-4'`, audit.OfRequest},
-			{`UPDATE requests SET state = 'confirmed' WHERE state = 'expired'`, audit.OfRequest},
-			{`UPDATE requests SET decided_at = decided_at + 1 WHERE request = (SELECT max(request) FROM requests)`, audit.OfRequest},
-			{`DELETE FROM requests WHERE state = 'confirmed' AND payment = 'paid-1'`, audit.OfRequest},
-			{`INSERT INTO requests SELECT partition, 1, sale, product, buyer, quantity, accepted_at, state, reason, first, held_since, payment, cause, decided_at, granted, hold_for FROM requests WHERE payment = 'paid-1'`, audit.OfRequest},
-			{`UPDATE results SET code = 'not_held' WHERE command = (SELECT max(command) FROM results)`, audit.OfResult},
-			{`DELETE FROM results WHERE command = (SELECT min(command) FROM results)`, audit.OfResult},
-			{`INSERT INTO results SELECT partition, 0, product, sale, request, code, decided_at FROM results LIMIT 1`, audit.OfResult},
-			{`UPDATE sales SET held = held - 1, confirmed = confirmed + 1`, audit.OfSale},
-			{`UPDATE sales SET sold_out = sold_out + 1`, audit.OfSale},
-			{`UPDATE sales SET defaults = '[]'`, audit.OfSale},
-			{`DELETE FROM sales`, audit.OfSale},
-			{`UPDATE products SET partition = 7`, audit.OfBinding},
-			{`DELETE FROM products`, audit.OfBinding},
-			{`DELETE FROM batches WHERE from_offset = (SELECT max(from_offset) FROM batches)`, audit.OfBatch},
-			{`UPDATE batches SET record_chain = sha256('x') WHERE from_offset = (SELECT min(from_offset) FROM batches)`, audit.OfBatch},
-			{`UPDATE batches SET decision_chain = sha256('x') WHERE from_offset = (SELECT min(from_offset) FROM batches)`, audit.OfBatch},
-			{`UPDATE partitions SET malformed = malformed + 1`, audit.OfPartition},
-			{`UPDATE partitions SET log_time = log_time - 1`, audit.OfPartition},
-			{`UPDATE partitions SET record_chain = sha256('x')`, audit.OfPartition},
-			{`INSERT INTO starts SELECT partition, 99999, 1, 2 FROM partitions`, audit.OfStart},
+			{`UPDATE requests SET buyer = buyer || 'x' WHERE state = 'expired'`, verify.OfRequest},
+			{`UPDATE requests SET payment = 'another' WHERE payment = 'paid-4'`, verify.OfRequest},
+			{`UPDATE requests SET state = 'confirmed' WHERE state = 'expired'`, verify.OfRequest},
+			{`UPDATE requests SET decided_at = decided_at + 1 WHERE request = (SELECT max(request) FROM requests)`, verify.OfRequest},
+			{`DELETE FROM requests WHERE state = 'confirmed' AND payment = 'paid-1'`, verify.OfRequest},
+			{`INSERT INTO requests SELECT partition, 1, sale, product, buyer, quantity, accepted_at, state, reason, first, held_since, payment, cause, decided_at, granted, hold_for FROM requests WHERE payment = 'paid-1'`, verify.OfRequest},
+			{`UPDATE results SET code = 'not_held' WHERE command = (SELECT max(command) FROM results)`, verify.OfResult},
+			{`DELETE FROM results WHERE command = (SELECT min(command) FROM results)`, verify.OfResult},
+			{`INSERT INTO results SELECT partition, 0, product, sale, request, code, decided_at FROM results LIMIT 1`, verify.OfResult},
+			{`UPDATE sales SET held = held - 1, confirmed = confirmed + 1`, verify.OfSale},
+			{`UPDATE sales SET sold_out = sold_out + 1`, verify.OfSale},
+			{`UPDATE sales SET defaults = '[]'`, verify.OfSale},
+			{`DELETE FROM sales`, verify.OfSale},
+			{`UPDATE products SET partition = 7`, verify.OfBinding},
+			{`DELETE FROM products`, verify.OfBinding},
+			{`DELETE FROM batches WHERE from_offset = (SELECT max(from_offset) FROM batches)`, verify.OfBatch},
+			{`UPDATE batches SET record_chain = sha256('x') WHERE from_offset = (SELECT min(from_offset) FROM batches)`, verify.OfBatch},
+			{`UPDATE batches SET decision_chain = sha256('x') WHERE from_offset = (SELECT min(from_offset) FROM batches)`, verify.OfBatch},
+			{`UPDATE partitions SET malformed = malformed + 1`, verify.OfPartition},
+			{`UPDATE partitions SET log_time = log_time - 1`, verify.OfPartition},
+			{`UPDATE partitions SET record_chain = sha256('x')`, verify.OfPartition},
+			{`INSERT INTO starts SELECT partition, 99999, 1, 2 FROM partitions`, verify.OfStart},
 		} {
 			w.execute(t, change.statement)
 			found := w.verify(t)
@@ -163,7 +163,7 @@ func TestVerifyFindsATamperedLog(t *testing.T) {
 				if !found.Equal || found.RecordDigest != whole.RecordDigest {
 					t.Errorf("a faithful copy: %+v", found)
 				}
-			case first == nil || first.Subject != audit.OfRecord || first.Offset != at:
+			case first == nil || first.Subject != verify.OfRecord || first.Offset != at:
 				t.Errorf("%s at %d: found %v", name, at, first)
 			}
 		}

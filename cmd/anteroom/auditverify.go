@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/anteroomhq/anteroom/internal/audit"
 	"github.com/anteroomhq/anteroom/internal/audit/snapshot"
+	"github.com/anteroomhq/anteroom/internal/audit/verify"
 	"github.com/anteroomhq/anteroom/internal/postgres"
 	"github.com/anteroomhq/anteroom/pkg/sale"
 )
@@ -53,11 +53,11 @@ func (c *auditVerifyCommand) Run(ctx context.Context, t terminal) (err error) {
 		return err
 	}
 	defer ledger.Close()
-	config := audit.VerifyConfig{History: history, Ledger: ledger, Product: sale.Product(c.Product)}
+	config := verify.Config{History: history, Ledger: ledger, Product: sale.Product(c.Product)}
 	if c.Keep {
 		config.Keep = snapshot.In(c.Snapshots)
 	}
-	found, err := audit.Verify(ctx, config)
+	found, err := verify.Run(ctx, config)
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func interrupted(ctx context.Context, err error) error {
 	return err
 }
 
-func printVerification(t terminal, v *audit.Verification) {
+func printVerification(t terminal, v *verify.Result) {
 	for i := range v.Partitions {
 		p := &v.Partitions[i]
 		if p.To == 0 && p.Equal {
@@ -107,7 +107,7 @@ func printVerification(t terminal, v *audit.Verification) {
 }
 
 // verificationLine sums up what was compared.
-func verificationLine(v *audit.Verification) string {
+func verificationLine(v *verify.Result) string {
 	verdict := "the ledger is what the log decides"
 	if !v.Equal {
 		verdict = "THE LEDGER IS NOT WHAT THE LOG DECIDES"

@@ -14,7 +14,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"github.com/anteroomhq/anteroom/internal/audit"
+	"github.com/anteroomhq/anteroom/internal/audit/verify"
 	"github.com/anteroomhq/anteroom/internal/lab"
 	"github.com/anteroomhq/anteroom/internal/postgres"
 	"github.com/anteroomhq/anteroom/pkg/client"
@@ -202,7 +202,7 @@ func (c *demoCommand) audit(ctx context.Context, t terminal, running *devService
 		return err
 	}
 	defer ledger.Close()
-	found, err := audit.Verify(ctx, audit.VerifyConfig{History: history, Ledger: ledger})
+	found, err := verify.Run(ctx, verify.Config{History: history, Ledger: ledger})
 	if err != nil {
 		return fmt.Errorf("auditing the run: %w", err)
 	}

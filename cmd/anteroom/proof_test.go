@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/anteroomhq/anteroom/internal/audit"
+	"github.com/anteroomhq/anteroom/internal/audit/verify"
 	"github.com/anteroomhq/anteroom/internal/kafka"
 	"github.com/anteroomhq/anteroom/pkg/event"
 	"github.com/anteroomhq/anteroom/pkg/sale"
@@ -135,7 +135,7 @@ func (w *world) proveLedger(t *testing.T, partitions int32) []*proof {
 }
 
 // auditVerifies holds the ledger against the log as anteroom audit verify does.
-func (w *world) auditVerifies(t *testing.T) audit.Verification {
+func (w *world) auditVerifies(t *testing.T) verify.Result {
 	t.Helper()
 	found := w.verify(t)
 	for _, p := range found.Partitions {
@@ -146,11 +146,11 @@ func (w *world) auditVerifies(t *testing.T) audit.Verification {
 	return found
 }
 
-func (w *world) verify(t *testing.T) audit.Verification {
+func (w *world) verify(t *testing.T) verify.Result {
 	t.Helper()
 	var out, log bytes.Buffer
 	code := run(t.Context(), w.audit("verify", "--json"), terminal{out: &out, err: &log})
-	var found audit.Verification
+	var found verify.Result
 	if err := json.Unmarshal(out.Bytes(), &found); err != nil {
 		t.Fatalf("audit verify, exit code %d: %v\n%s%s", code, err, &out, &log)
 	}

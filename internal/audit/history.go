@@ -94,7 +94,7 @@ func (h *History) Replay(ctx context.Context, extents []Extent, visitor func(Ext
 	begun := make([]State, len(extents))
 	var progress Progress
 	for i, extent := range extents {
-		state, err := h.begin(ctx, extent)
+		state, err := h.Begin(ctx, extent)
 		if err != nil {
 			return err
 		}
@@ -109,8 +109,13 @@ func (h *History) Replay(ctx context.Context, extents []Extent, visitor func(Ext
 	return nil
 }
 
-// begin finds the state to begin an extent's replay with: as late as can be.
-func (h *History) begin(ctx context.Context, extent Extent) (State, error) {
+// ReplayFrom is Replay of one extent from a state that Begin gave.
+func (h *History) ReplayFrom(ctx context.Context, extent Extent, from State, visitor Visitor) error {
+	return h.replay(ctx, extent, from, visitor, &Progress{Total: int64(extent.To - from.Core.Next())})
+}
+
+// Begin finds the state to begin an extent's replay with: as late as can be.
+func (h *History) Begin(ctx context.Context, extent Extent) (State, error) {
 	start, _, err := h.Log.Bounds(ctx, extent.Partition)
 	if err != nil {
 		return State{}, fmt.Errorf("asking where partition %d begins: %w", extent.Partition, err)

@@ -158,6 +158,12 @@ const (
 // Time gives the instant in UTC.
 func (i Instant) Time() time.Time { return time.UnixMilli(int64(i)).UTC() }
 
+// String gives the instant as it is written.
+func (i Instant) String() string {
+	text, _ := i.AppendText(nil) // which never fails
+	return string(text)
+}
+
 // AppendText implements [encoding.TextAppender]. An instant beyond the years
 // that can be written is written as the last or the first of them.
 func (i Instant) AppendText(to []byte) ([]byte, error) {

@@ -1,10 +1,11 @@
-package audit
+package verify
 
 import (
 	"bytes"
 	"context"
 	"fmt"
 
+	"github.com/anteroomhq/anteroom/internal/audit"
 	"github.com/anteroomhq/anteroom/pkg/event"
 	"github.com/anteroomhq/anteroom/pkg/sale"
 )
@@ -17,9 +18,9 @@ import (
 // head is right again.
 type chainCheck struct {
 	findings *findings
-	rows     pages[BatchRow]
-	next     sale.Offset // where the next batch has to begin
-	present  *BatchRow   // that the next record is in; nil: none is
+	rows     pages[audit.BatchRow]
+	next     sale.Offset     // where the next batch has to begin
+	present  *audit.BatchRow // that the next record is in; nil: none is
 
 	unlike sale.Offset // the first record of the present batch with another mark, or None
 
@@ -48,7 +49,7 @@ func (d *departure) settle(f *findings, right bool) {
 
 // begin passes over the batches of what a snapshot stands for, of which nothing
 // can be compared but that none is missing, and the last heads.
-func (c *chainCheck) begin(ctx context.Context, state State) error {
+func (c *chainCheck) begin(ctx context.Context, state audit.State) error {
 	begun := state.Core.Next()
 	c.unlike, c.next = sale.None, state.ChainStart
 	for c.next < begun {
@@ -70,7 +71,7 @@ func (c *chainCheck) begin(ctx context.Context, state State) error {
 
 // follow takes the batch that begins at c.next. It is nil where there is none
 // that begins below an offset; then c.next is where one may begin.
-func (c *chainCheck) follow(ctx context.Context, below sale.Offset) (*BatchRow, error) {
+func (c *chainCheck) follow(ctx context.Context, below sale.Offset) (*audit.BatchRow, error) {
 	for {
 		row, err := c.rows.head(ctx)
 		if err != nil {
@@ -99,14 +100,14 @@ func (c *chainCheck) follow(ctx context.Context, below sale.Offset) (*BatchRow, 
 	}
 }
 
-func batchName(row *BatchRow) string { return fmt.Sprintf("[%d, %d)", row.From, row.To) }
+func batchName(row *audit.BatchRow) string { return fmt.Sprintf("[%d, %d)", row.From, row.To) }
 
 func heads(records, decisions event.Digest) string {
 	return fmt.Sprintf("heads %x... and %x...", records[:8], decisions[:8])
 }
 
 // step compares one record's mark, and the heads after the last of a batch.
-func (c *chainCheck) step(ctx context.Context, r *Replay, s Step) error {
+func (c *chainCheck) step(ctx context.Context, r *audit.Replay, s audit.Step) error {
 	if err := c.compareMark(ctx, s); err != nil || c.present == nil {
 		return err
 	}
@@ -117,7 +118,7 @@ func (c *chainCheck) step(ctx context.Context, r *Replay, s Step) error {
 }
 
 // compareMark finds the batch that the record is in, and compares its mark.
-func (c *chainCheck) compareMark(ctx context.Context, s Step) error {
+func (c *chainCheck) compareMark(ctx context.Context, s audit.Step) error {
 	offset := s.Record.Offset
 	if c.present == nil {
 		if offset < c.next {
@@ -138,14 +139,14 @@ func (c *chainCheck) compareMark(ctx context.Context, s Step) error {
 }
 
 // another reports whether a record, or one before it, is not what was decided.
-func (c *chainCheck) another(ctx context.Context, s Step) (bool, error) {
+func (c *chainCheck) another(ctx context.Context, s audit.Step) (bool, error) {
 	err := c.compareMark(ctx, s)
 	return c.records.open || c.unlike != sale.None, err
 }
 
 // followAt takes the batch that a record begins. Where it is missing, the next
 // one is awaited.
-func (c *chainCheck) followAt(ctx context.Context, offset sale.Offset) (*BatchRow, error) {
+func (c *chainCheck) followAt(ctx context.Context, offset sale.Offset) (*audit.BatchRow, error) {
 	row, err := c.follow(ctx, offset+1)
 	if err != nil || row != nil {
 		return row, err
@@ -211,7 +212,7 @@ func (c *chainCheck) cutShort() {
 }
 
 // end compares the partition's own heads, and notes the batches that are left.
-func (c *chainCheck) end(ctx context.Context, r *Replay, row PartitionRow) error {
+func (c *chainCheck) end(ctx context.Context, r *audit.Replay, row audit.PartitionRow) error {
 	if c.present != nil {
 		c.findings.row(c.present.From, OfBatch, batchName(c.present), fmt.Sprintf("a batch that ends at %d or before", row.Next), "one that goes on")
 	}

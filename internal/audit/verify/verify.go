@@ -1,4 +1,4 @@
-package audit
+package verify
 
 import (
 	"context"
@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/anteroomhq/anteroom/pkg/event"
+	"github.com/anteroomhq/anteroom/internal/audit"
 	"github.com/anteroomhq/anteroom/pkg/sale"
 )
 
-// Errors of Verify, beside those of ports and replays.
+// Errors of Run, beside those of ports and replays.
 var (
 	// ErrOtherLog means that the ledger is a fold of another topic.
 	ErrOtherLog = errors.New("the ledger was made from another log")
@@ -20,18 +20,18 @@ var (
 	ErrUnknownProduct = errors.New("no sale of the product is known")
 )
 
-// Verification is what Verify has found.
-type Verification struct {
-	Equal            bool               `json:"equal"`
-	Records          int64              `json:"records"`
-	Decisions        int64              `json:"decisions"`
-	Partitions       []PartitionVerdict `json:"partitions"`
-	Seconds          float64            `json:"seconds"`
-	RecordsPerSecond float64            `json:"records_per_second"`
+// Result is what Run has found.
+type Result struct {
+	Equal            bool      `json:"equal"`
+	Records          int64     `json:"records"`
+	Decisions        int64     `json:"decisions"`
+	Partitions       []Verdict `json:"partitions"`
+	Seconds          float64   `json:"seconds"`
+	RecordsPerSecond float64   `json:"records_per_second"`
 }
 
-// PartitionVerdict is what Verify has found of one partition.
-type PartitionVerdict struct {
+// Verdict is what Run has found of one partition.
+type Verdict struct {
 	Partition int32 `json:"partition"`
 	// Records of [From, To) were decided again. Before From a snapshot stands
 	// for them.
@@ -47,53 +47,37 @@ type PartitionVerdict struct {
 	FirstDifference *Difference `json:"first_difference"`
 }
 
-// VerifyConfig says what is compared.
-type VerifyConfig struct {
-	History *History
-	Ledger  Ledger
+// Config says what is compared.
+type Config struct {
+	History *audit.History
+	Ledger  audit.Ledger
 	Product sale.Product // only the partition that it belongs to; empty: all
-	Keep    Keeper       // keeps the states that were found equal; nil: nobody
+	Keep    audit.Keeper // keeps the states that were found equal; nil: nobody
 }
 
-// Keeper keeps states for later replays to begin with.
-type Keeper interface {
-	// Keep prepares to keep a partition's state. Rows are given to the Keeping
-	// before it is known whether they are right.
-	Keep(topic event.TopicID, partition int32) (Keeping, error)
-}
-
-// Keeping is a state that is being kept.
-type Keeping interface {
-	Request(row sale.Request) error // in the order of (cause, request)
-	Result(row sale.Result) error   // in the order of commands
-	// Done keeps the state with the rows; Drop forgets them.
-	Done(State) error
-	Drop()
-}
-
-// Verify decides the log again, up to where the ledger has decided it at one
+// Run decides the log again, up to where the ledger has decided it at one
 // moment, and compares: each request, result, sale, start, batch and partition
 // row, and the chains of digests. Log and ledger go on meanwhile.
-func Verify(ctx context.Context, config VerifyConfig) (Verification, error) {
+func Run(ctx context.Context, config Config) (Result, error) {
 	began := time.Now()
-	result := Verification{Equal: true, Partitions: []PartitionVerdict{}}
-	err := config.Ledger.Cut(ctx, func(ctx context.Context, cut Cut) error {
+	result := Result{Equal: true, Partitions: []Verdict{}}
+	err := config.Ledger.Cut(ctx, func(ctx context.Context, cut audit.Cut) error {
 		rows, bindings, err := config.rows(ctx, cut)
 		if err != nil {
 			return err
 		}
-		var extents []Extent
+		var extents []audit.Extent
 		verdicts := make(map[int32]*verifier)
 		for _, row := range rows {
 			_, end, err := config.History.Log.Bounds(ctx, row.Partition)
 			if err != nil {
 				return fmt.Errorf("asking where partition %d ends: %w", row.Partition, err)
 			}
-			extents = append(extents, Extent{Partition: row.Partition, From: sale.None, To: min(row.Next, end)})
+			extents = append(extents, audit.Extent{Partition: row.Partition, From: sale.None, To: min(row.Next, end)})
 			verdicts[row.Partition] = newVerifier(ctx, cut, row, bindings)
 			verdicts[row.Partition].logEnd, verdicts[row.Partition].keeper = end, config.Keep
 		}
-		err = config.History.Replay(ctx, extents, func(e Extent) Visitor { return verdicts[e.Partition] })
+		err = config.History.Replay(ctx, extents, func(e audit.Extent) audit.Visitor { return verdicts[e.Partition] })
 		if err != nil {
 			return err
 		}
@@ -107,7 +91,7 @@ func Verify(ctx context.Context, config VerifyConfig) (Verification, error) {
 		return nil
 	})
 	if err != nil {
-		return Verification{}, err
+		return Result{}, err
 	}
 	result.Seconds = time.Since(began).Seconds()
 	result.RecordsPerSecond = float64(result.Records) / result.Seconds
@@ -115,7 +99,7 @@ func Verify(ctx context.Context, config VerifyConfig) (Verification, error) {
 }
 
 // rows gives the rows of the partitions that are compared.
-func (c VerifyConfig) rows(ctx context.Context, cut Cut) ([]PartitionRow, map[sale.Product]int32, error) {
+func (c Config) rows(ctx context.Context, cut audit.Cut) ([]audit.PartitionRow, map[sale.Product]int32, error) {
 	rows, err := cut.Partitions(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the ledger's partitions: %w", err)
@@ -128,7 +112,7 @@ func (c VerifyConfig) rows(ctx context.Context, cut Cut) ([]PartitionRow, map[sa
 	if c.Product != "" && !known {
 		return nil, nil, fmt.Errorf("product %q: %w", c.Product, ErrUnknownProduct)
 	}
-	var chosen []PartitionRow
+	var chosen []audit.PartitionRow
 	for _, row := range rows {
 		if c.Product != "" && row.Partition != only {
 			continue
@@ -151,31 +135,31 @@ func (c VerifyConfig) rows(ctx context.Context, cut Cut) ([]PartitionRow, map[sa
 
 // verifier holds one partition's replay against its rows.
 type verifier struct {
-	ctx      context.Context //nolint:containedctx // of one call of Verify, which visits
-	cut      Cut
-	row      PartitionRow
+	ctx      context.Context //nolint:containedctx // of one call of Run, which visits
+	cut      audit.Cut
+	row      audit.PartitionRow
 	bindings map[sale.Product]int32
 	logEnd   sale.Offset
-	keeper   Keeper
+	keeper   audit.Keeper
 
-	verdict  PartitionVerdict
+	verdict  Verdict
 	decided  int64
 	findings findings
 
-	keeping  Keeping
+	keeping  audit.Keeping
 	chains   *chainCheck
 	requests *requestCheck
 	results  *resultCheck
 }
 
-func newVerifier(ctx context.Context, cut Cut, row PartitionRow, bindings map[sale.Product]int32) *verifier {
+func newVerifier(ctx context.Context, cut audit.Cut, row audit.PartitionRow, bindings map[sale.Product]int32) *verifier {
 	return &verifier{ctx: ctx, cut: cut, row: row, bindings: bindings}
 }
 
-// Begin implements [Visitor]. What came before the first record that is decided
+// Begin implements [audit.Visitor]. What came before the first record that is decided
 // again is in the rows that a snapshot kept.
-func (v *verifier) Begin(r *Replay) error {
-	v.verdict = PartitionVerdict{Partition: v.row.Partition, From: r.Core().Next()}
+func (v *verifier) Begin(r *audit.Replay) error {
+	v.verdict = Verdict{Partition: v.row.Partition, From: r.Core().Next()}
 	if v.keeper != nil {
 		keeping, err := v.keeper.Keep(v.row.Topic, v.row.Partition)
 		if err != nil {
@@ -197,7 +181,7 @@ func (v *verifier) Begin(r *Replay) error {
 	}
 	v.requests = &requestCheck{partition: v.row.Partition, findings: &v.findings, later: make(map[sale.Offset]sale.Offset), rows: pages[sale.Request]{rows: requests}}
 	v.results = &resultCheck{partition: v.row.Partition, findings: &v.findings, rows: pages[sale.Result]{rows: results}}
-	v.chains = &chainCheck{findings: &v.findings, rows: pages[BatchRow]{rows: batches}}
+	v.chains = &chainCheck{findings: &v.findings, rows: pages[audit.BatchRow]{rows: batches}}
 	if v.keeping != nil {
 		v.requests.rows.read, v.results.rows.read = v.keeping.Request, v.keeping.Result
 	}
@@ -214,8 +198,8 @@ func (v *verifier) Begin(r *Replay) error {
 	return kept.Results(func(row sale.Result) error { return v.results.check(v.ctx, &row) })
 }
 
-// Step implements [Visitor].
-func (v *verifier) Step(r *Replay, s Step) error {
+// Step implements [audit.Visitor].
+func (v *verifier) Step(r *audit.Replay, s audit.Step) error {
 	v.decided += int64(len(s.Decisions))
 	if err := v.chains.step(v.ctx, r, s); err != nil {
 		return err
@@ -233,8 +217,8 @@ func (v *verifier) Step(r *Replay, s Step) error {
 	return nil
 }
 
-// End implements [Visitor].
-func (v *verifier) End(r *Replay) error {
+// End implements [audit.Visitor].
+func (v *verifier) End(r *audit.Replay) error {
 	state := r.State()
 	if v.logEnd < v.row.Next {
 		v.chains.cutShort()
@@ -246,7 +230,7 @@ func (v *verifier) End(r *Replay) error {
 }
 
 // Missing takes note of a record that is not in the log, though later ones are.
-func (v *verifier) Missing(r *Replay, _ error) error {
+func (v *verifier) Missing(r *audit.Replay, _ error) error {
 	v.chains.cutShort()
 	v.findings.row(r.Core().Next(), OfRecord, "", "the record that was decided", "none: later ones follow")
 	return v.conclude(r.State())
@@ -254,7 +238,7 @@ func (v *verifier) Missing(r *Replay, _ error) error {
 
 // Undecided takes note of a record that the core cannot decide, if it is not the
 // one that was decided.
-func (v *verifier) Undecided(r *Replay, s Step, cause error) error {
+func (v *verifier) Undecided(r *audit.Replay, s audit.Step, cause error) error {
 	if other, err := v.chains.another(v.ctx, s); err != nil || !other {
 		return errors.Join(err, cause)
 	}
@@ -262,7 +246,7 @@ func (v *verifier) Undecided(r *Replay, s Step, cause error) error {
 	return v.conclude(r.State())
 }
 
-func (v *verifier) conclude(state State) error {
+func (v *verifier) conclude(state audit.State) error {
 	v.verdict.To = state.Core.Next()
 	v.verdict.RecordDigest = state.RecordChain.String()
 	v.verdict.DecisionDigest = state.DecisionChain.String()
@@ -282,7 +266,7 @@ func (v *verifier) conclude(state State) error {
 // compareWhole compares what can be compared only once all is decided that the
 // ledger has. Where the log has other records than were decided, that is the
 // difference: what is left at the end follows from it.
-func (v *verifier) compareWhole(r *Replay, state State) error {
+func (v *verifier) compareWhole(r *audit.Replay, state audit.State) error {
 	if err := v.chains.end(v.ctx, r, v.row); err != nil {
 		return err
 	}

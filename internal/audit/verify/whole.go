@@ -1,16 +1,17 @@
-package audit
+package verify
 
 import (
 	"fmt"
 	"slices"
 
+	"github.com/anteroomhq/anteroom/internal/audit"
 	"github.com/anteroomhq/anteroom/pkg/event"
 	"github.com/anteroomhq/anteroom/pkg/sale"
 	"github.com/anteroomhq/anteroom/pkg/ticket"
 )
 
 // comparePartition compares the partition's own row.
-func (v *verifier) comparePartition(state State) {
+func (v *verifier) comparePartition(state audit.State) {
 	type row struct {
 		Next           sale.Offset  `json:"next_offset"`
 		Now            sale.Time    `json:"log_time"`

@@ -1,4 +1,4 @@
-package audit_test
+package verify_test
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/anteroomhq/anteroom/internal/audit"
+	"github.com/anteroomhq/anteroom/internal/audit/verify"
 	"github.com/anteroomhq/anteroom/pkg/event"
 	"github.com/anteroomhq/anteroom/pkg/sale"
 	"github.com/anteroomhq/anteroom/pkg/ticket"
@@ -206,9 +207,9 @@ func (r *memoryRows[Row]) Page(context.Context) ([]Row, error) {
 }
 
 // verify compares a log's one partition with a ledger.
-func verify(t fataler, entries []event.Entry, ledger *memoryLedger) audit.PartitionVerdict {
+func verdictOf(t fataler, entries []event.Entry, ledger *memoryLedger) verify.Verdict {
 	t.Helper()
-	found, err := audit.Verify(context.Background(), audit.VerifyConfig{
+	found, err := verify.Run(context.Background(), verify.Config{
 		History: &audit.History{Log: &memoryLog{topic: topic, partitions: [][]event.Entry{entries}, portion: 5}},
 		Ledger:  ledger,
 	})
@@ -227,7 +228,7 @@ func publicID(request sale.Offset) string { return ticket.PublicID(0, int64(requ
 // golden reads one of the golden logs.
 func golden(t *testing.T, name string) []event.Entry {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "testdata", "logs", name+".jsonl"))
+	text, err := os.ReadFile(filepath.Join("..", "..", "..", "testdata", "logs", name+".jsonl"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package audit
+package verify
 
 import (
 	"cmp"
@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/anteroomhq/anteroom/internal/audit"
 	"github.com/anteroomhq/anteroom/pkg/sale"
 	"github.com/anteroomhq/anteroom/pkg/ticket"
 )
@@ -29,7 +30,7 @@ func (c *requestCheck) name(request sale.Offset) string {
 }
 
 // step compares what one record decided with the rows that it is the cause of.
-func (c *requestCheck) step(ctx context.Context, s Step) error {
+func (c *requestCheck) step(ctx context.Context, s audit.Step) error {
 	c.decided = c.decided[:0]
 	for i := range s.Decisions {
 		if d := &s.Decisions[i]; d.Kind == sale.OfRequest && !d.Default {

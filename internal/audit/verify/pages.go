@@ -1,10 +1,14 @@
-package audit
+package verify
 
-import "context"
+import (
+	"context"
+
+	"github.com/anteroomhq/anteroom/internal/audit"
+)
 
 // pages gives the rows of a query one by one.
 type pages[Row any] struct {
-	rows Rows[Row]
+	rows audit.Rows[Row]
 	read func(Row) error // hears of each row that was read; nil: nobody
 	page []Row
 	over bool

@@ -1,4 +1,4 @@
-package audit_test
+package verify_test
 
 import (
 	"maps"
@@ -8,7 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/anteroomhq/anteroom/internal/audit"
+	"github.com/anteroomhq/anteroom/internal/audit/verify"
 	"github.com/anteroomhq/anteroom/pkg/event"
 	"github.com/anteroomhq/anteroom/pkg/sale"
 	"github.com/anteroomhq/anteroom/pkg/sale/saletest"
@@ -34,7 +34,7 @@ func TestVerifyFindsAnHonestLedgerEqual(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		r := draw(t)
-		verdict := verify(t, r.entries, r.ledger)
+		verdict := verdictOf(t, r.entries, r.ledger)
 		if !verdict.Equal {
 			t.Fatalf("found %s", verdict.FirstDifference)
 		}
@@ -81,8 +81,8 @@ func TestVerifyFindsTamperedRecords(t *testing.T) {
 		case "cut off":
 			tampered = tampered[:at]
 		}
-		found := verify(t, tampered, r.ledger).FirstDifference
-		if found == nil || found.Offset != sale.Offset(at) || found.Subject != audit.OfRecord {
+		found := verdictOf(t, tampered, r.ledger).FirstDifference
+		if found == nil || found.Offset != sale.Offset(at) || found.Subject != verify.OfRecord {
 			t.Fatalf("record %d of %d: found %v", at, r.end, found)
 		}
 	})
@@ -120,7 +120,7 @@ func TestVerifyFindsTamperedRows(t *testing.T) {
 		if subject == "" {
 			t.Skip("there is no such row")
 		}
-		found := verify(t, r.entries, l).FirstDifference
+		found := verdictOf(t, r.entries, l).FirstDifference
 		if found == nil {
 			t.Fatalf("nothing is found of %s %s", subject, name)
 		}
@@ -131,29 +131,29 @@ func TestVerifyFindsTamperedRows(t *testing.T) {
 }
 
 // tamper changes a row and gives what was changed.
-func tamper(t *rapid.T, l *memoryLedger) (audit.Subject, string) {
-	switch subject := rapid.SampledFrom([]audit.Subject{
-		audit.OfRequest, audit.OfRequest, audit.OfResult, audit.OfSale, audit.OfStart, audit.OfBatch, audit.OfPartition, audit.OfBinding,
+func tamper(t *rapid.T, l *memoryLedger) (verify.Subject, string) {
+	switch subject := rapid.SampledFrom([]verify.Subject{
+		verify.OfRequest, verify.OfRequest, verify.OfResult, verify.OfSale, verify.OfStart, verify.OfBatch, verify.OfPartition, verify.OfBinding,
 	}).Draw(t, "subject"); subject {
-	case audit.OfRequest:
+	case verify.OfRequest:
 		at, ok := tamperRow(t, l.requests[0], func(r *sale.Request) sale.Offset { return r.Offset })
 		if !ok {
 			return "", ""
 		}
 		return subject, publicID(at)
-	case audit.OfResult:
+	case verify.OfResult:
 		at, ok := tamperRow(t, l.results[0], func(r *sale.Result) sale.Offset { return r.Command })
 		if !ok {
 			return "", ""
 		}
 		return subject, publicID(at)
-	case audit.OfSale:
+	case verify.OfSale:
 		at, ok := tamperRow(t, l.sales[0], func(s *sale.Sale) sale.Offset { return s.ID })
 		if !ok {
 			return "", ""
 		}
 		return subject, publicID(at)
-	case audit.OfStart:
+	case verify.OfStart:
 		least := l.partitions[0].OldestStart
 		live := slices.IndexFunc(l.starts[0], func(s sale.Start) bool { return s.Below >= least })
 		switch {
@@ -167,9 +167,9 @@ func tamper(t *rapid.T, l *memoryLedger) (audit.Subject, string) {
 			l.starts[0][live].At++
 		}
 		return subject, ""
-	case audit.OfBatch:
+	case verify.OfBatch:
 		return subject, tamperBatch(t, l)
-	case audit.OfPartition:
+	case verify.OfPartition:
 		row := &l.partitions[0]
 		changeField(t, reflect.ValueOf(row).Elem(), func(name string) bool {
 			// Where it is, and where to, are what the comparison goes by; who owns
@@ -177,7 +177,7 @@ func tamper(t *rapid.T, l *memoryLedger) (audit.Subject, string) {
 			return !slices.Contains([]string{"Partition", "Topic", "Next", "Rebuilding", "Stopped", "ChainStart"}, name)
 		})
 		return subject, ""
-	case audit.OfBinding:
+	case verify.OfBinding:
 		for _, product := range slices.Sorted(maps.Keys(l.bindings)) {
 			delete(l.bindings, product)
 			return subject, string(product)

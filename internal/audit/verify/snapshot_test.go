@@ -1,4 +1,4 @@
-package audit_test
+package verify_test
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 
 	"github.com/anteroomhq/anteroom/internal/audit"
 	"github.com/anteroomhq/anteroom/internal/audit/snapshot"
+	"github.com/anteroomhq/anteroom/internal/audit/verify"
 	"github.com/anteroomhq/anteroom/pkg/event"
 	"github.com/anteroomhq/anteroom/pkg/sale"
 	"github.com/anteroomhq/anteroom/pkg/sale/saletest"
@@ -42,7 +43,7 @@ func drawKept(t *rapid.T, folder string) keptRun {
 	if err := os.RemoveAll(folder); err != nil {
 		t.Fatal(err)
 	}
-	found, err := audit.Verify(context.Background(), audit.VerifyConfig{
+	found, err := verify.Run(context.Background(), verify.Config{
 		History: k.history, Ledger: fold(t, entries, at, cut), Keep: snapshot.In(folder),
 	})
 	if err != nil || !found.Equal {
@@ -56,11 +57,11 @@ func (k *keptRun) truncate(start sale.Offset) {
 	k.log.start, k.log.partitions[0] = start, k.entries[start:]
 }
 
-func (k *keptRun) verify(t fataler, ledger *memoryLedger) audit.PartitionVerdict {
+func (k *keptRun) verify(t fataler, ledger *memoryLedger) verify.Verdict {
 	t.Helper()
 	history := *k.history
 	history.Snapshots = snapshot.In(k.folder)
-	found, err := audit.Verify(context.Background(), audit.VerifyConfig{History: &history, Ledger: ledger})
+	found, err := verify.Run(context.Background(), verify.Config{History: &history, Ledger: ledger})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +75,7 @@ func TestReplayFromASnapshot(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "snapshots")
 	rapid.Check(t, func(t *rapid.T) {
 		k := drawKept(t, folder)
-		whole := verify(t, k.entries, k.ledger)
+		whole := verdictOf(t, k.entries, k.ledger)
 		k.truncate(sale.Offset(rapid.IntRange(0, min(int(k.at), len(k.entries)-1)).Draw(t, "start")))
 		verdict := k.verify(t, k.ledger)
 		if !verdict.Equal {
@@ -90,7 +91,7 @@ func TestReplayFromASnapshot(t *testing.T) {
 		if k.log.start == 0 {
 			return
 		}
-		_, err := audit.Verify(context.Background(), audit.VerifyConfig{History: k.history, Ledger: k.ledger})
+		_, err := verify.Run(context.Background(), verify.Config{History: k.history, Ledger: k.ledger})
 		if !errors.Is(err, audit.ErrTruncated) {
 			t.Fatalf("without the snapshot a log that begins at %d gives %v", k.log.start, err)
 		}
@@ -109,7 +110,7 @@ func TestTamperingIsFoundFromASnapshot(t *testing.T) {
 			tampered := slices.Clone(k.entries)
 			tampered[at].Key = append(slices.Clone(tampered[at].Key), 'x')
 			k.log.partitions[0] = tampered
-			if found := k.verify(t, k.ledger).FirstDifference; found == nil || found.Offset != at || found.Subject != audit.OfRecord {
+			if found := k.verify(t, k.ledger).FirstDifference; found == nil || found.Offset != at || found.Subject != verify.OfRecord {
 				t.Fatalf("record %d: found %v", at, found)
 			}
 			return
@@ -120,7 +121,7 @@ func TestTamperingIsFoundFromASnapshot(t *testing.T) {
 			t.Skip("there is no such row")
 		}
 		found := k.verify(t, l).FirstDifference
-		if subject == audit.OfBatch && found == nil {
+		if subject == verify.OfBatch && found == nil {
 			// Of batches before the snapshot only their places and the last heads
 			// can be compared.
 			return
@@ -138,7 +139,7 @@ func honest(t *testing.T, folder string) (*audit.History, *memoryLedger, sale.Of
 	end := sale.Offset(len(entries))
 	ledger := fold(t, entries, end, func(i int) bool { return i%4 == 3 })
 	history := &audit.History{Log: &memoryLog{topic: topic, partitions: [][]event.Entry{entries}, portion: 100}}
-	found, err := audit.Verify(t.Context(), audit.VerifyConfig{History: history, Ledger: ledger, Keep: snapshot.In(folder)})
+	found, err := verify.Run(t.Context(), verify.Config{History: history, Ledger: ledger, Keep: snapshot.In(folder)})
 	if err != nil || !found.Equal {
 		t.Fatal(found, err)
 	}
@@ -227,7 +228,7 @@ func TestOnlyEqualStatesAreKept(t *testing.T) {
 		if end == 5 {
 			ledger.partitions[0].Malformed++
 		}
-		if _, err := audit.Verify(t.Context(), audit.VerifyConfig{History: history, Ledger: ledger, Keep: snapshot.In(folder)}); err != nil {
+		if _, err := verify.Run(t.Context(), verify.Config{History: history, Ledger: ledger, Keep: snapshot.In(folder)}); err != nil {
 			t.Fatal(err)
 		}
 	}

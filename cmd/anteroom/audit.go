@@ -13,7 +13,8 @@ import (
 )
 
 type auditCommands struct {
-	Verify auditVerifyCommand `cmd:"" help:"Replay the log and compare everything that it decided with the ledger, while the service runs."`
+	Verify   auditVerifyCommand   `cmd:"" help:"Replay the log and compare everything that it decided with the ledger, while the service runs."`
+	Fairness auditFairnessCommand `cmd:"" help:"Report how fair each sale was: its order, waits, outcomes, pauses. From the log alone."`
 }
 
 // auditLog says where the log is that is replayed.

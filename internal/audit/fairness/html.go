@@ -1,0 +1,153 @@
+package fairness
+
+import (
+	"bytes"
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+
+	"github.com/anteroomhq/anteroom/pkg/sale"
+)
+
+//go:embed page.html.tmpl
+var fairnessTemplate string
+
+// WriteHTML writes the report as one page that needs nothing else: no script,
+// no font, no picture, and it forbids browsers to load any.
+func (r *Report) WriteHTML(out io.Writer) error {
+	page, err := template.New("fairness").Funcs(template.FuncMap{
+		"grouped": grouped, "percent": percent, "many": many, "manyWere": manyWere, "duration": durationText, "when": instantText,
+	}).Parse(fairnessTemplate)
+	if err != nil {
+		return fmt.Errorf("reading the page's template: %w", err)
+	}
+	var text bytes.Buffer
+	if err := page.Execute(&text, r.page()); err != nil {
+		return fmt.Errorf("making the page: %w", err)
+	}
+	if _, err := out.Write(text.Bytes()); err != nil {
+		return fmt.Errorf("writing the page: %w", err)
+	}
+	return nil
+}
+
+// fairPage is the report as the template shows it.
+type fairPage struct {
+	*Report
+	Title string
+	Sales []fairPageSale
+}
+
+type fairPageSale struct {
+	*SaleReport
+	Fair          bool
+	Verdict       string
+	PassedOver    string
+	AfterSoldOut  string
+	Inversions    []string
+	More          int64 // inversions
+	Facts         []fairFact
+	Outcomes      []fairBar
+	Times         []fairPageTimes
+	Buyers        []fairBar
+	Filling       *fairChart
+	PauseFacts    []fairFact
+	BackFacts     []fairFact
+	SettingsTable []fairPageSetting
+	Actions       []fairPageAction
+}
+
+// fairFact is a number that stands alone.
+type fairFact struct{ Name, Value, Note string }
+
+type fairPageTimes struct {
+	Name, Unit string
+	Times      *Times
+	Bars       []fairBar
+	Negative   string
+}
+
+type fairPageSetting struct {
+	Name, Created, Now string
+	Changed            bool
+}
+
+type fairPageAction struct {
+	*Action
+	Words string
+}
+
+func (r *Report) page() *fairPage {
+	page := &fairPage{Report: r, Title: "Fairness of " + many(int64(len(r.Sales)), "sale")}
+	if len(r.Sales) == 1 {
+		page.Title = fmt.Sprintf("Fairness of sale %s, %s", r.Sales[0].Sale, r.Sales[0].Product)
+	}
+	for i := range r.Sales {
+		page.Sales = append(page.Sales, r.Sales[i].page())
+	}
+	return page
+}
+
+func (s *SaleReport) page() fairPageSale {
+	page := fairPageSale{
+		SaleReport: s, Fair: s.Order.Inversions == 0, Verdict: s.Order.verdict(),
+		PassedOver: s.Order.passedOverText(), AfterSoldOut: s.Order.afterSoldOutText(),
+		More: s.Order.Inversions - int64(len(s.Order.Listed)), Filling: s.Fill.chart(),
+		Outcomes: s.outcomeBars(), Buyers: s.Buyers.bars(), Facts: s.facts(),
+		PauseFacts: []fairFact{
+			{"pauses", grouped(s.Pauses.Count), durationText(s.Pauses.Total) + " together"},
+			{"requests kept", grouped(s.Pauses.Parked), "until the sale went on"},
+			{"ends of holds moved", grouped(s.Pauses.HoldsMoved), "by as long as they ran in a pause"},
+		},
+		BackFacts: []fairFact{
+			{"expired", many(s.Back.Expired.Units, "unit"), many(s.Back.Expired.Requests, "hold")},
+			{"released", many(s.Back.Released.Units, "unit"), many(s.Back.Released.Requests, "request")},
+			{"returned", many(s.Back.Returned.Units, "unit"), many(s.Back.Returned.Requests, "request")},
+			{"free at the end", many(s.Back.Left, "unit"), "of those that came back"},
+		},
+	}
+	for i := range s.Order.Listed {
+		page.Inversions = append(page.Inversions, s.Order.Listed[i].words())
+	}
+	for _, of := range s.timesInOrder() {
+		unit := "requests"
+		if of.times == &s.Back.Idle {
+			unit = "units"
+		}
+		page.Times = append(page.Times, fairPageTimes{Name: of.name, Unit: unit, Times: of.times, Bars: of.times.bars(), Negative: of.times.negativeText()})
+	}
+	created := settingsInOrder(s.Created)
+	for i, is := range settingsInOrder(s.Settings) {
+		page.SettingsTable = append(page.SettingsTable, fairPageSetting{is.name, created[i].value, is.value, is.value != created[i].value})
+	}
+	for i := range s.Actions {
+		page.Actions = append(page.Actions, fairPageAction{&s.Actions[i], s.Actions[i].words()})
+	}
+	return page
+}
+
+func (s *SaleReport) facts() []fairFact {
+	confirmed := Outcome{}
+	for _, o := range s.Outcomes {
+		if o.State == sale.Confirmed {
+			confirmed = o
+		}
+	}
+	return []fairFact{
+		{"requests", grouped(s.Requests), fmt.Sprintf("by %s, for %s", many(s.Buyers.Buyers, "buyer"), many(s.Units, "unit"))},
+		{"confirmed", percent(s.Fill.Rate), fmt.Sprintf("%s of %s", grouped(s.Fill.Confirmed), many(s.Fill.Quantity, "unit"))},
+		{"requests that bought", percent(confirmed.RequestShare), many(confirmed.Requests, "request")},
+		reached("sold out", s.Fill.SoldOut),
+		reached("all confirmed", s.Fill.AllConfirmed),
+		{"duplicates refused", grouped(s.Duplicates), "their buyer had a live request"},
+	}
+}
+
+// reached tells how long after the opening the sale came to something.
+func reached(name string, ms *int64) fairFact {
+	if ms == nil {
+		return fairFact{name, "never", "up to the report's end"}
+	}
+	return fairFact{name, durationText(*ms), "from the opening"}
+}

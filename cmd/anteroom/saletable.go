@@ -79,6 +79,9 @@ func printSettings(t terminal, s *client.Sale) error {
 	if !s.ClosedAt.IsZero() {
 		row("closed", "%s", timeText(s.ClosedAt))
 	}
+	if !s.RetiredAt.IsZero() {
+		row("retired", "%s", timeText(s.RetiredAt))
+	}
 	return printTable(t.out, list)
 }
 

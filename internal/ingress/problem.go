@@ -45,6 +45,7 @@ const (
 	over
 	unknownSale
 	saleClosed
+	saleRetired
 	quantityInUse
 	staleVersion
 	versionRequired
@@ -84,6 +85,7 @@ var refusals = [...]struct {
 	over:              {http.StatusGone, "closed", "The sale is over"},
 	unknownSale:       {http.StatusNotFound, "unknown_sale", "The log does not know the sale, or not any more"},
 	saleClosed:        {http.StatusConflict, "sale_closed", "The sale is over"},
+	saleRetired:       {http.StatusConflict, "sale_retired", "The sale closed long ago, and takes no commands any more"},
 	quantityInUse:     {http.StatusConflict, "quantity_in_use", "More units are sold, held or reserved"},
 	staleVersion:      {http.StatusPreconditionFailed, "stale_version", "The sale has been changed since"},
 	versionRequired:   {http.StatusPreconditionRequired, "precondition_required", "The version that is to be changed is not named"},

@@ -69,6 +69,7 @@ type saleAnswer struct {
 	CreatedAt  string `json:"created_at,omitempty"`
 	OpenedAt   string `json:"opened_at,omitempty"`
 	ClosedAt   string `json:"closed_at,omitempty"`
+	RetiredAt  string `json:"retired_at,omitempty"`
 }
 
 func stateOf(s *board.SaleView) string {
@@ -94,7 +95,7 @@ func answerOf(s *board.SaleView) saleAnswer {
 		Available: s.Available, Reserved: s.Reserved, Held: s.Held, Confirmed: s.Confirmed,
 		Waitlisted: s.Waitlisted, Parked: s.Parked,
 		Requests: s.Requests, SoldOut: s.SoldOut, Rejected: s.Rejected, Line: s.Line, Version: s.Version,
-		CreatedAt: timestamp(s.CreatedAt), OpenedAt: timeIfSet(s.OpenedAt), ClosedAt: timeIfSet(s.ClosedAt),
+		CreatedAt: timestamp(s.CreatedAt), OpenedAt: timeIfSet(s.OpenedAt), ClosedAt: timeIfSet(s.ClosedAt), RetiredAt: timeIfSet(s.RetiredAt),
 	}
 }
 

@@ -74,8 +74,9 @@ const (
 			waitlist_capacity = batch.waitlist_capacity, opens_at = batch.opens_at, closes_at = batch.closes_at,
 			admit_per_second = batch.admit_per_second, max_active_holds = batch.max_active_holds,
 			checkout_url = batch.checkout_url, waitlisted = batch.waitlisted, parked = batch.parked,
-			opened_at = batch.opened_at, closed_at = batch.closed_at, pauses = batch.pauses, pace = batch.pace
-		FROM unnest(` + saleArrays + `, $36::bigint[]) AS batch (` + saleColumns + `, was)
+			opened_at = batch.opened_at, closed_at = batch.closed_at, pauses = batch.pauses, pace = batch.pace,
+			retired_at = batch.retired_at
+		FROM unnest(` + saleArrays + `, $37::bigint[]) AS batch (` + saleColumns + `, was)
 		WHERE sales.partition = $1 AND sales.sale = batch.sale AND sales.revision = batch.was
 		RETURNING sales.sale`
 )

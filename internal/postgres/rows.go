@@ -32,8 +32,8 @@ const (
 	startColumns = `below, at, cause`
 	startArrays  = `$2::bigint[], $3::bigint[], $4::bigint[]`
 
-	saleColumns = `sale, product, rules, buyer_key, quantity, hold_seconds, per_buyer_limit, max_quantity_per_request, policy, stage, created_at, version, revision, available, reserved, held, confirmed, requests, sold_out, rejected, defaults, max_hold_seconds, waitlist_capacity, opens_at, closes_at, admit_per_second, max_active_holds, checkout_url, waitlisted, parked, opened_at, closed_at, pauses, pace`
-	saleArrays  = `$2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[], $21::bigint[], $22::jsonb[], $23::bigint[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[], $29::text[], $30::bigint[], $31::bigint[], $32::bigint[], $33::bigint[], $34::jsonb[], $35::jsonb[]`
+	saleColumns = `sale, product, rules, buyer_key, quantity, hold_seconds, per_buyer_limit, max_quantity_per_request, policy, stage, created_at, version, revision, available, reserved, held, confirmed, requests, sold_out, rejected, defaults, max_hold_seconds, waitlist_capacity, opens_at, closes_at, admit_per_second, max_active_holds, checkout_url, waitlisted, parked, opened_at, closed_at, pauses, pace, retired_at`
+	saleArrays  = `$2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[], $21::bigint[], $22::jsonb[], $23::bigint[], $24::bigint[], $25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[], $29::text[], $30::bigint[], $31::bigint[], $32::bigint[], $33::bigint[], $34::jsonb[], $35::jsonb[], $36::bigint[]`
 )
 
 func requestArguments(partition int32, rows []sale.Request) []any {
@@ -143,6 +143,7 @@ func saleArguments(partition int32, rows []sale.Sale) ([]any, error) {
 		column(rows, func(s *sale.Sale) int64 { return int64(s.ClosedAt) }),
 		pauses,
 		pace,
+		column(rows, func(s *sale.Sale) int64 { return int64(s.RetiredAt) }),
 	}, nil
 }
 
@@ -180,6 +181,7 @@ func saleTargets(s *sale.Sale, parts *saleParts) []any {
 		&s.Reserved, &s.Held, &s.Confirmed, &s.Requests, &s.SoldOut, &s.Rejected, &parts.defaults,
 		&s.MaxHoldSeconds, &s.WaitlistCapacity, &s.OpensAt, &s.ClosesAt, &s.AdmitPerSecond, &s.MaxActiveHolds,
 		&s.CheckoutURL, &s.Waitlisted, &s.Parked, &s.OpenedAt, &s.ClosedAt, &parts.pauses, &parts.pace,
+		&s.RetiredAt,
 	}
 }
 

@@ -28,7 +28,7 @@ func (c *Client) Hold(ctx context.Context, request string) (Status, error) {
 // characters. Confirming again with the same reference is a success.
 //
 // Capture only after a nil error. After one with the code hold_expired,
-// not_held or other_payment the authorisation can be given back; after
+// not_held, other_payment or sale_retired the authorisation can be given back; after
 // [ErrUnknown] or [ErrUndecided] the unit may be sold or not: confirm again
 // with the same reference.
 func (c *Client) Confirm(ctx context.Context, request, reference string) (Status, error) {
@@ -57,7 +57,8 @@ func (c *Client) Release(ctx context.Context, request string) (Status, error) {
 }
 
 // Return gives bought units back, after a refund. HasCode(err, "not_confirmed")
-// where none were bought.
+// where none were bought, and "sale_retired" where the sale closed so long ago,
+// 30 days at least, that it takes nothing back.
 func (c *Client) Return(ctx context.Context, request string) (Status, error) {
 	return c.settle(ctx, request, "return", struct{}{})
 }

@@ -48,8 +48,9 @@ func (m moment) MarshalJSON() ([]byte, error) {
 // UpdateSale changes the settings of a product's sale that has this version.
 // HasCode(err, "stale_version") where somebody else has changed it first: look
 // at it again. HasCode(err, "quantity_in_use") for fewer units than are sold,
-// held or reserved, and "sale_closed" for a sale that is over. A sale that is
-// as the change wants it is a success.
+// held or reserved, and "sale_closed" for a sale that is over, or "sale_retired"
+// for one that has been for long. A sale that is as the change wants it is a
+// success.
 func (c *Client) UpdateSale(ctx context.Context, product string, version int64, change SaleChange) (Sale, error) {
 	body := changeBody{SaleChange: change, Opens: (*moment)(change.OpensAt), Closes: (*moment)(change.ClosesAt)}
 	k := c.asOperator(http.MethodPatch, body, product)
@@ -70,7 +71,7 @@ func (c *Client) Resume(ctx context.Context, product string, why Why) (Sale, err
 }
 
 // Close ends a product's sale for ever; its holds go on. One that is closed
-// already is a success.
+// already is a success, until it retires: HasCode(err, "sale_retired").
 func (c *Client) Close(ctx context.Context, product string, why Why) (Sale, error) {
 	return c.steer(ctx, product, "close", why)
 }

@@ -69,6 +69,7 @@ type Sale struct {
 	CreatedAt             time.Time `json:"created_at,omitzero"`
 	OpenedAt              time.Time `json:"opened_at,omitzero"`
 	ClosedAt              time.Time `json:"closed_at,omitzero"`
+	RetiredAt             time.Time `json:"retired_at,omitzero"` // since when it takes no commands
 }
 
 // CreateSale makes a sale, and returns when it is made: open, or scheduled

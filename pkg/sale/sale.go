@@ -56,6 +56,8 @@ type Sale struct {
 
 	OpenedAt Time `json:"opened_at,omitzero"` // log time; 0 where it has not, or at once
 	ClosedAt Time `json:"closed_at,omitzero"`
+	// RetiredAt is log time; 0 while the core remembers the sale's requests.
+	RetiredAt Time `json:"retired_at,omitzero"`
 	// Pauses are all of the sale's; the last one may still run.
 	Pauses []Break `json:"pauses,omitempty"`
 	// Pace says how many checkout windows may open.

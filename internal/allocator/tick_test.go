@@ -32,6 +32,13 @@ func (w *world) state(request sale.Offset) sale.State {
 	return sale.Queued
 }
 
+// sale gives a sale as the ledger has it.
+func (w *world) sale(of sale.Offset) sale.Sale {
+	w.ledger.mu.Lock()
+	defer w.ledger.mu.Unlock()
+	return w.ledger.rows[0].sales[of]
+}
+
 // begun reports whether the ledger has a start for the request's hold.
 func (w *world) begun(request sale.Offset) bool {
 	row := w.ledger.row(0)
@@ -213,6 +220,39 @@ func TestHoldEndsWithoutTraffic(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A sale that closed a month ago retires though nothing arrives, with one tick,
+// under an owner that has not seen it close.
+func TestSaleRetiresWithoutTraffic(t *testing.T) {
+	t.Parallel()
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		first, of := opened(w, 1, 30)
+		at := w.buy(of, "ann")
+		synctest.Wait()
+		w.log.put(0, "ring", sale.Confirm{Request: at, PaymentReference: "pay-1"})
+		w.log.put(0, "ring", sale.Close{Sale: of})
+		synctest.Wait()
+		closed := time.Now()
+		first.stop()
+		before := len(w.log.ticks(0))
+		pass(30*24*time.Hour - time.Minute)
+
+		w.start().member.assign(0)
+		pass(time.Minute - time.Millisecond)
+		if at := w.sale(of).RetiredAt; at != 0 || len(w.log.ticks(0)) != before {
+			t.Errorf("1 ms before the time it has retired at %d, with %d ticks", at, len(w.log.ticks(0))-before)
+		}
+		pass(time.Millisecond)
+		if at := w.sale(of).RetiredAt; at != sale.Time(closed.Add(30*24*time.Hour).UnixMilli()) {
+			t.Errorf("it has retired at %d, closed at %d", at, closed.UnixMilli())
+		}
+		pass(time.Hour)
+		if n := len(w.log.ticks(0)) - before; n != 1 {
+			t.Errorf("%d ticks, expected one", n)
+		}
+		w.checkFold(0)
+	})
 }
 
 // checkRate: at most 10 ticks in any second.

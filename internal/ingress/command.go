@@ -97,6 +97,8 @@ func refusedBy(code sale.Code) error {
 		return refuse(quantityInUse, "")
 	case sale.CodeSaleClosed:
 		return refuse(saleClosed, "")
+	case sale.CodeSaleRetired:
+		return refuse(saleRetired, "")
 	case sale.CodeNotOpen:
 		return refuse(notOpen, "")
 	}

@@ -219,8 +219,31 @@ func (i *Ingress) act(c echo.Context, t *target, body sale.Body) error {
 	case err != nil:
 		return err
 	}
+	if result.Code == sale.CodeSaleRetired {
+		// The log has forgotten how the request ended. Its row has not.
+		t.view, err = i.lookup(c.Request().Context(), t.Partition, t.view.Sale, t.view.Offset)
+		if err != nil {
+			return i.unreadable(err)
+		}
+		if alreadySo(&t.view, body) {
+			return i.answer(c, http.StatusOK, t)
+		}
+	}
 	if err := refusedBy(result.Code); err != nil {
 		return err
 	}
 	return i.answerNow(c, http.StatusOK, t)
+}
+
+// alreadySo reports whether a request is as a command wants it.
+func alreadySo(view *board.View, body sale.Body) bool {
+	switch body := body.(type) {
+	case sale.Confirm:
+		return view.State == sale.Confirmed && view.Payment == body.PaymentReference
+	case sale.Release:
+		return view.State == sale.Released
+	case sale.Return:
+		return view.State == sale.Returned
+	}
+	return false
 }

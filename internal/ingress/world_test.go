@@ -102,6 +102,11 @@ func (w *world) acknowledge() {
 
 // record appends a record as somebody else would.
 func (w *world) record(partition int32, product sale.Product, body sale.Body) {
+	w.recordAt(time.Now(), partition, product, body)
+}
+
+// recordAt appends a record whose broker has a clock of its own.
+func (w *world) recordAt(at time.Time, partition int32, product sale.Product, body sale.Body) {
 	value, err := event.Encode(body)
 	if err != nil {
 		panic(err)
@@ -110,7 +115,7 @@ func (w *world) record(partition int32, product sale.Product, body sale.Body) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	p.entries = append(p.entries, event.Entry{
-		Offset: sale.Offset(len(p.entries)), Time: sale.Time(time.Now().UnixMilli()), Key: []byte(product), Value: value,
+		Offset: sale.Offset(len(p.entries)), Time: sale.Time(at.UnixMilli()), Key: []byte(product), Value: value,
 	})
 }
 

@@ -41,6 +41,7 @@ const (
 	SaleResumed DecisionType = "sale.resumed"
 	SaleSoldOut DecisionType = "sale.sold_out" // nothing is available; units may come back, and be sold out again
 	SaleClosed  DecisionType = "sale.closed"
+	SaleRetired DecisionType = "sale.retired" // left behind: its requests change no more
 	SaleChanged DecisionType = "sale.changed"
 )
 
@@ -129,6 +130,7 @@ type SaleSnapshot struct {
 	CreatedAt Instant `json:"created_at"`
 	OpenedAt  Instant `json:"opened_at,omitzero"`
 	ClosedAt  Instant `json:"closed_at,omitzero"`
+	RetiredAt Instant `json:"retired_at,omitzero"`
 }
 
 func snapshotOf(partition int32, s *sale.Sale) *SaleSnapshot {
@@ -142,6 +144,7 @@ func snapshotOf(partition int32, s *sale.Sale) *SaleSnapshot {
 		Available: s.Available, Reserved: s.Reserved, Held: s.Held, Confirmed: s.Confirmed,
 		Waitlisted: s.Waitlisted, Parked: s.Parked, Requests: s.Requests, SoldOut: s.SoldOut, Rejected: s.Rejected,
 		Version: s.Version, CreatedAt: Instant(s.CreatedAt), OpenedAt: Instant(s.OpenedAt), ClosedAt: Instant(s.ClosedAt),
+		RetiredAt: Instant(s.RetiredAt),
 	}
 }
 

@@ -169,6 +169,7 @@ func TestDecisionSteps(t *testing.T) {
 	sold := sale.Sale{Stage: sale.StageOpen, OpenedAt: 1}
 	paused := sale.Sale{Stage: sale.StagePaused, OpenedAt: 1, Available: 1}
 	closed := sale.Sale{Stage: sale.StageClosed, OpenedAt: 1, ClosedAt: 2, Available: 1}
+	retired := sale.Sale{Stage: sale.StageClosed, OpenedAt: 1, ClosedAt: 2, RetiredAt: 3, Available: 1}
 	never := sale.Sale{Stage: sale.StageClosed, ClosedAt: 2, Available: 1}
 	for name, c := range map[string]struct {
 		was  *sale.Sale
@@ -191,6 +192,9 @@ func TestDecisionSteps(t *testing.T) {
 		"closed":            {&open, closed, "closed"},
 		"closed in a pause": {&paused, closed, "closed"},
 		"after its end":     {&closed, closed, "changed"},
+		"retired":           {&closed, retired, "retired"},
+		"over and retired":  {&open, retired, "closed retired"},
+		"after that":        {&retired, retired, "changed"},
 		"a hold of it":      {&open, open, "changed"},
 	} {
 		var was event.Standing

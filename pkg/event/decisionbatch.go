@@ -20,6 +20,7 @@ type Standing struct {
 	Stage   sale.Stage // empty: not made
 	Opened  bool
 	SoldOut bool
+	Retired bool
 }
 
 // StandingOf gives the sale's standing.
@@ -29,6 +30,7 @@ func StandingOf(s *sale.Sale) Standing {
 		Stage:   s.Stage,
 		Opened:  running || s.OpenedAt != 0,
 		SoldOut: running && s.Available == 0,
+		Retired: s.RetiredAt != 0,
 	}
 }
 
@@ -46,6 +48,7 @@ func steps(was, is Standing) []DecisionType {
 	step(is.Stage == sale.StageOpen && was.Stage == sale.StagePaused, SaleResumed)
 	step(is.SoldOut && !was.SoldOut, SaleSoldOut)
 	step(is.Stage == sale.StageClosed && was.Stage != sale.StageClosed, SaleClosed)
+	step(is.Retired && !was.Retired, SaleRetired)
 	if len(taken) == 0 {
 		return []DecisionType{SaleChanged}
 	}

@@ -7,7 +7,7 @@ func (a *application) buy(b Buy) {
 		Quantity: b.Quantity, AcceptedAt: b.AcceptedAt,
 		State: Queued, First: None, HeldSince: None,
 	}
-	s := a.current[a.record.Product]
+	s := a.current(a.record.Product)
 	if s == nil || s.ID != b.Sale {
 		a.move(&request, Rejected, ReasonUnknownSale)
 		return
@@ -26,6 +26,7 @@ func (a *application) buy(b Buy) {
 	case has != nil && has.live != None:
 		request.First = has.live
 		a.first[request.Offset] = has.live
+		s.kept = append(s.kept, request.Offset)
 		a.reject(s, &request, ReasonDuplicate)
 	case has != nil && has.confirmed+b.Quantity > s.PerBuyerLimit:
 		a.reject(s, &request, ReasonBuyerLimit)
@@ -66,7 +67,10 @@ func (a *application) grant(s *saleState, r *Request) {
 
 // keep remembers a request that is live.
 func (a *application) keep(s *saleState, r *Request) {
-	a.requests[r.Offset] = r
+	if _, waited := a.requests[r.Offset]; !waited {
+		a.requests[r.Offset] = r
+		s.kept = append(s.kept, r.Offset)
+	}
 	s.buyer(r.Buyer).live = r.Offset
 }
 

@@ -23,6 +23,7 @@ func (a *application) confirm(c Confirm) {
 		a.move(r, Confirmed, "")
 		a.serve(s) // units may have been kept in the hope of this one
 		a.touch(s)
+		a.over(s)
 	}
 	a.decide(Decision{Kind: OfCommand, Result: result})
 }
@@ -83,6 +84,8 @@ func (a *application) takeBack(t Return) {
 	r, result := a.target(t.Request)
 	switch {
 	case r == nil && a.ended[result.Request] == Returned: // already so
+	case r == nil && a.hasRetired(result.Request):
+		result.Code = CodeSaleRetired
 	case r == nil || r.State != Confirmed:
 		result.Code = CodeNotConfirmed
 	default:
@@ -117,8 +120,11 @@ func (a *application) target(offset Offset) (*Request, Result) {
 
 // notHeld says why a request that is over cannot be acted on.
 func (a *application) notHeld(offset Offset) Code {
-	if a.ended[offset] == Expired {
+	switch {
+	case a.ended[offset] == Expired:
 		return CodeHoldExpired
+	case a.hasRetired(offset):
+		return CodeSaleRetired
 	}
 	return CodeNotHeld
 }

@@ -58,6 +58,7 @@ const (
 	CodeQuantityInUse Code = "quantity_in_use" // fewer units than are sold, held or reserved
 	CodeSaleClosed    Code = "sale_closed"     // the sale is over
 	CodeNotOpen       Code = "not_open"        // the sale has not opened yet
+	CodeSaleRetired   Code = "sale_retired"    // the sale closed so long ago that its requests are remembered no more
 )
 
 // Start begins the holds that were decided below an offset, and not begun by

@@ -60,6 +60,12 @@ func checkState(t *rapid.T, p *sale.Partition, m *reference) {
 	oldest := sale.None
 	for _, q := range m.requests {
 		r := rows[sale.Offset(q.at)]
+		if q.of.retired != 0 {
+			if r != nil {
+				t.Fatalf("request %d of a sale that has retired is kept as %s", q.at, r.State)
+			}
+			continue
+		}
 		switch q.state {
 		case "sold_out", "rejected":
 			if r != nil && r.First == sale.None {
@@ -112,7 +118,7 @@ func (m *reference) standing(s *referenceSale) sale.Sale {
 	of := sale.Sale{
 		ID: sale.Offset(s.id), Product: sale.Product(s.product), Rules: s.rules, BuyerKey: s.key, Settings: s.terms,
 		Stage: sale.Stage(s.stage), CreatedAt: sale.Time(s.created), Version: s.version, Available: m.free(s),
-		OpenedAt: sale.Time(s.opened), ClosedAt: sale.Time(s.closed),
+		OpenedAt: sale.Time(s.opened), ClosedAt: sale.Time(s.closed), RetiredAt: sale.Time(s.retired),
 		Requests: s.asked, SoldOut: s.soldOut, Rejected: s.rejected, Defaults: s.defaults,
 	}
 	of.Reserved, _ = m.count(s, "reserved")

@@ -36,6 +36,9 @@ func (p *Partition) stands(d due) bool {
 	case dueClosing:
 		s := p.sales[d.offset]
 		return s != nil && s.Stage != StageClosed && s.ClosesAt == d.at
+	case dueRetirement:
+		at, known := p.retirement(p.sales[d.offset])
+		return known && at == d.at
 	}
 	return false
 }
@@ -54,6 +57,8 @@ func (a *application) fallDue() {
 			a.open(a.sales[next.offset])
 		case dueClosing:
 			a.end(a.sales[next.offset])
+		case dueRetirement:
+			a.retire(a.sales[next.offset])
 		}
 	}
 }
@@ -82,9 +87,10 @@ func (p *Partition) Due() (Time, bool) {
 type dueKind uint8
 
 const (
-	dueExpiry  dueKind = iota // a unit that comes back with the sale's end still finds its waiter
-	dueOpening                // of a sale
-	dueClosing                // of a sale
+	dueExpiry     dueKind = iota // a unit that comes back with the sale's end still finds its waiter
+	dueOpening                   // of a sale
+	dueClosing                   // of a sale
+	dueRetirement                // of a sale
 )
 
 type due struct {

@@ -86,6 +86,82 @@ func TestEndedSalesForget(t *testing.T) {
 	}
 }
 
+// TestRetiredSalesTakeNoMemory: however many sales there have been, what is
+// remembered is of those that have not retired.
+func TestRetiredSalesTakeNoMemory(t *testing.T) {
+	t.Parallel()
+	p := New()
+	settings := Settings{
+		Quantity: 3, HoldSeconds: 1, MaxHoldSeconds: 1, PerBuyerLimit: 1, MaxQuantityPerRequest: 1,
+		Policy: PolicyWaitlist, WaitlistCapacity: 5,
+	}
+	now := Time(0)
+	do := func(product Product, body Body) Offset {
+		t.Helper()
+		at := p.next
+		if err := p.Apply(Record{Offset: at, Time: now, Product: product, Body: body}, new(Changes)); err != nil {
+			t.Fatal(err)
+		}
+		return at
+	}
+	do("", Schema{Version: 3})
+	stays := do("lamp", Create{Rules: 2, Settings: settings, BuyerKey: "key-1"})
+	kept := do("lamp", Buy{Sale: stays, Buyer: "ann", Quantity: 1})
+	do("lamp", Confirm{Request: kept, PaymentReference: "pay-1"})
+	for range 10 {
+		of := do("ring", Create{Rules: 2, Settings: settings, BuyerKey: "key-1"})
+		var requests []Offset
+		for i := range 8 { // three hold, five wait
+			requests = append(requests, do("ring", Buy{Sale: of, Buyer: Buyer(fmt.Sprint("buyer-", i)), Quantity: 1}))
+		}
+		do("ring", Buy{Sale: of, Buyer: "buyer-0", Quantity: 1}) // a duplicate
+		do("ring", Confirm{Request: requests[0], PaymentReference: "pay-1"})
+		do("ring", Confirm{Request: requests[1], PaymentReference: "pay-1"})
+		do("ring", Return{Request: requests[1]})
+		do("ring", Release{Request: requests[3], By: ByShopper})
+		do("ring", Pause{Sale: of})
+		do("ring", Buy{Sale: of, Buyer: "dee", Quantity: 1})
+		do("ring", Close{Sale: of})
+		do("", Tick{Committed: requests[3]}) // begins one hold; the other never begins
+		now += retireAfter
+		do("ring", Release{Request: requests[4], By: ByMerchant})
+
+		s := p.sales[of]
+		if s.RetiredAt != now {
+			t.Fatalf("sale %d is %+v", of, s.Sale)
+		}
+		if len(s.buyers)+len(s.kept)+len(s.holds)+len(s.waitlist)+len(s.parked)+len(s.turns) != 0 {
+			t.Errorf("the sale has %d buyers, %d requests, %d holds, %d that wait, %d parked, %d turns",
+				len(s.buyers), len(s.kept), len(s.holds), len(s.waitlist), len(s.parked), len(s.turns))
+		}
+		if len(p.requests) != 1 || p.requests[kept] == nil || len(p.ended)+len(p.first)+len(p.paced)+len(p.starts)+len(p.unstarted)+len(p.due) != 0 {
+			t.Fatalf("%d requests, %d ended, %d duplicates, %d paced sales, %d starts, %d unstarted holds, %d due",
+				len(p.requests), len(p.ended), len(p.first), len(p.paced), len(p.starts), len(p.unstarted), len(p.due))
+		}
+	}
+}
+
+// TestRetirementThatDoesNotStand: what was noted of a sale that does not retire
+// then does nothing.
+func TestRetirementThatDoesNotStand(t *testing.T) {
+	t.Parallel()
+	p := opened(t)
+	if err := p.Apply(Record{Offset: 2, Body: Schema{Version: 3}}, new(Changes)); err != nil {
+		t.Fatal(err)
+	}
+	p.due.add(due{kind: dueRetirement, offset: 1})
+	if at, ok := p.Due(); ok {
+		t.Errorf("an open sale retires at %d", at)
+	}
+	p.due.add(due{kind: dueRetirement, offset: 1})
+	if err := p.Apply(Record{Offset: 3, Body: Tick{}}, new(Changes)); err != nil {
+		t.Fatal(err)
+	}
+	if p.sales[1].retired() {
+		t.Error("an open sale has retired")
+	}
+}
+
 // TestLineIsSorted: whatever the order of coming, a line is in the order of the
 // log, and turns in that of granting.
 func TestLineIsSorted(t *testing.T) {

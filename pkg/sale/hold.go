@@ -40,6 +40,7 @@ func (a *application) free(r *Request, to State, reason Reason) {
 	a.move(r, to, reason)
 	a.serve(s)
 	a.touch(s)
+	a.over(s)
 }
 
 // endHold takes a request's hold away.

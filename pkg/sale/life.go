@@ -4,8 +4,8 @@ package sale
 func (a *application) create(c Create) {
 	product := a.record.Product
 	result := Result{Sale: None, Request: None}
-	known := c.Rules >= FirstRules && c.Rules <= a.schema // each schema brought rules of its number
-	switch latest := a.current[product]; {
+	known := c.Rules >= FirstRules && c.Rules <= rulesUnder(a.schema)
+	switch latest := a.current(product); {
 	case !known || c.Settings.validate(c.Rules) != nil:
 		result.Code = CodeInvalid
 	case latest != nil && latest.Stage != StageClosed:
@@ -18,7 +18,7 @@ func (a *application) create(c Create) {
 			Available: c.Settings.Quantity,
 		})
 		a.sales[s.ID] = s
-		a.current[product] = s
+		a.products[product] = append(a.products[product], s)
 		if s.OpensAt <= a.now {
 			a.open(s)
 		} else {
@@ -50,19 +50,27 @@ func (a *application) outcome(s *saleState, state State, reason Reason) {
 // update changes a sale's settings.
 func (a *application) update(u Update) {
 	s, result := a.steered(u.Sale)
-	if s == nil {
-		result.Code = CodeUnknownSale
-	} else if changed := u.Change.Of(s.Settings); changed != s.Settings {
-		if result.Code = a.objection(s, u.Version, changed); result.Code == CodeDone {
-			s.Available += changed.Quantity - s.Quantity
-			s.Settings = changed
-			s.Version++
-			a.awaitStages(s)
-			a.serve(s)
-			a.touch(s)
-		}
+	if result.Code = s.beyondReach(); result.Code == CodeDone {
+		result.Code = a.alter(s, u.Version, u.Change.Of(s.Settings))
 	}
 	a.decide(Decision{Kind: OfCommand, Result: result})
+}
+
+// alter gives a sale other settings, or says why it cannot have them.
+func (a *application) alter(s *saleState, version int64, changed Settings) Code {
+	if changed == s.Settings {
+		return CodeDone // already so
+	}
+	if code := a.objection(s, version, changed); code != CodeDone {
+		return code
+	}
+	s.Available += changed.Quantity - s.Quantity
+	s.Settings = changed
+	s.Version++
+	a.awaitStages(s)
+	a.serve(s)
+	a.touch(s)
+	return CodeDone
 }
 
 // objection says why a sale cannot have other settings, or is CodeDone.
@@ -87,10 +95,7 @@ func (a *application) objection(s *saleState, version int64, changed Settings) C
 // close is an operator's end of a sale.
 func (a *application) close(c Close) {
 	s, result := a.steered(c.Sale)
-	switch {
-	case s == nil:
-		result.Code = CodeUnknownSale
-	case s.Stage != StageClosed:
+	if result.Code = s.beyondReach(); result.Code == CodeDone && s.Stage != StageClosed {
 		a.end(s)
 	}
 	a.decide(Decision{Kind: OfCommand, Result: result})
@@ -106,4 +111,5 @@ func (a *application) end(s *saleState) {
 	a.endParked(s)
 	a.outcome(s, Rejected, ReasonClosed)
 	a.touch(s)
+	a.awaitRetirement(s)
 }

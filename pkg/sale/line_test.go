@@ -19,9 +19,7 @@ type line struct {
 // newLine begins with a schema record at offset 0.
 func newLine(t testing.TB) *line {
 	t.Helper()
-	l := &line{t: t, state: sale.New(), time: saletest.Epoch, current: sale.None}
-	l.do(sale.Schema{Version: sale.FirstSchema})
-	return l
+	return newLineOf(t, sale.FirstSchema)
 }
 
 // ring is the settings of a sale whose holds last 10 s.
@@ -32,8 +30,13 @@ func ring(quantity int64) sale.Settings {
 // newLaterLine begins with the second schema.
 func newLaterLine(t testing.TB) *line {
 	t.Helper()
+	return newLineOf(t, 2)
+}
+
+func newLineOf(t testing.TB, schema int) *line {
+	t.Helper()
 	l := &line{t: t, state: sale.New(), time: saletest.Epoch, current: sale.None}
-	l.do(sale.Schema{Version: 2})
+	l.do(sale.Schema{Version: schema})
 	return l
 }
 
@@ -59,10 +62,10 @@ func (l *line) record(r sale.Record) sale.Offset {
 	return r.Offset
 }
 
-// sale makes a sale of the rules that the line's schema has.
+// sale makes a sale of the newest rules that the line's schema has.
 func (l *line) sale(s sale.Settings) sale.Offset {
 	l.t.Helper()
-	return l.create(l.state.Schema(), s)
+	return l.create(min(l.state.Schema(), sale.NewestRules), s)
 }
 
 func (l *line) create(rules int, s sale.Settings) sale.Offset {

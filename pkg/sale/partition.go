@@ -26,9 +26,10 @@ type Partition struct {
 	schema    int
 	malformed int64
 
-	sales   map[Offset]*saleState
-	current map[Product]*saleState // each product's latest sale
+	sales    map[Offset]*saleState
+	products map[Product][]*saleState // each product's sales, in the order of their ids
 
+	// Of sales that have not retired.
 	requests map[Offset]*Request // those that are live or have bought
 	ended    map[Offset]State    // those that had a unit, or left
 	first    map[Offset]Offset   // duplicates of either
@@ -44,7 +45,7 @@ type Partition struct {
 func New() *Partition {
 	return &Partition{
 		sales:    make(map[Offset]*saleState),
-		current:  make(map[Product]*saleState),
+		products: make(map[Product][]*saleState),
 		requests: make(map[Offset]*Request),
 		ended:    make(map[Offset]State),
 		first:    make(map[Offset]Offset),
@@ -75,6 +76,14 @@ func (p *Partition) Sales() []Sale {
 
 // Starts gives a copy of the starts from OldestStart on.
 func (p *Partition) Starts() Starts { return slices.Clone(p.starts) }
+
+// current gives the product's latest sale, or nil.
+func (p *Partition) current(product Product) *saleState {
+	if of := p.products[product]; len(of) > 0 {
+		return of[len(of)-1]
+	}
+	return nil
+}
 
 // Apply decides the partition's next record and appends the decisions to
 // changes.
@@ -137,7 +146,7 @@ func (a *application) act() {
 		a.tick(body)
 		a.openWindows()
 	case Schema:
-		a.schema = max(a.schema, body.Version)
+		a.raise(body.Version)
 	}
 }
 

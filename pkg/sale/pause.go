@@ -39,13 +39,15 @@ func (a *application) resume(c Resume) {
 // notRunning says why a sale, which may be missing, can be neither paused nor
 // resumed, or is CodeDone.
 func (s *saleState) notRunning() Code {
-	switch {
-	case s == nil:
-		return CodeUnknownSale
-	case s.Stage == StageClosed:
+	if code := s.beyondReach(); code != CodeDone {
+		return code
+	}
+	switch s.Stage {
+	case StageClosed:
 		return CodeSaleClosed
-	case s.Stage == StageScheduled:
+	case StageScheduled:
 		return CodeNotOpen
+	case StageOpen, StagePaused:
 	}
 	return CodeDone
 }
@@ -94,4 +96,16 @@ func (a *application) steered(id Offset) (*saleState, Result) {
 		return nil, Result{Sale: None, Request: None}
 	}
 	return s, Result{Sale: id, Request: None}
+}
+
+// beyondReach says why no command changes anything of a sale, which may be
+// missing, or is CodeDone.
+func (s *saleState) beyondReach() Code {
+	switch {
+	case s == nil:
+		return CodeUnknownSale
+	case s.retired():
+		return CodeSaleRetired
+	}
+	return CodeDone
 }

@@ -174,7 +174,7 @@ func checkHarmlessSale(t *rapid.T, s sale.Sale) {
 	if !validTerms(s.Settings, s.Rules) {
 		t.Fatalf("sale %d has the settings %+v", s.ID, s.Settings)
 	}
-	for _, at := range []sale.Time{s.OpensAt, s.ClosesAt, s.OpenedAt, s.ClosedAt, s.Pace.At} {
+	for _, at := range []sale.Time{s.OpensAt, s.ClosesAt, s.OpenedAt, s.ClosedAt, s.RetiredAt, s.Pace.At} {
 		checkTime(t, "of a sale", at)
 	}
 	for _, pause := range s.Pauses {
@@ -345,6 +345,9 @@ func TestValidateFirstRules(t *testing.T) {
 			t.Errorf("rules %d: %q", rules, got)
 		}
 	}
+	l := newLine(t)
+	l.create(2, waiting(1))
+	l.wants("result invalid sale -1 request -1") // the first schema does not know them
 }
 
 func TestValidProduct(t *testing.T) {

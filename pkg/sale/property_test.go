@@ -256,6 +256,7 @@ func TestLogsAreWorthwhile(t *testing.T) {
 		"result hold_limit", "result not_confirmed", "result unknown_sale", "result stale_version", "result quantity_in_use",
 		"result sale_closed", "result not_open", "opened by itself", "closed by itself", "second sale", "updated", "schema raised",
 		"first rules under the second schema", "earlier sale",
+		"result sale_retired", "retired", "retired with its last hold", "retired by a command", "retired by its schema", "bought after retirement",
 	} {
 		if seen[what] < 5 {
 			t.Errorf("%q happened %d times", what, seen[what])
@@ -313,6 +314,10 @@ func noteworthySales(seen map[string]int, r sale.Record, before, after sale.Snap
 			seen["closed by itself"]++
 		case old.Version != s.Version:
 			seen["updated"]++
+		case old.RetiredAt != s.RetiredAt:
+			retired(seen, r, old, s)
+		case old.RetiredAt != 0 && old.Requests != s.Requests:
+			seen["bought after retirement"]++
 		case old.Stage == sale.StageClosed && (old.Held != s.Held || old.Confirmed != s.Confirmed):
 			seen["earlier sale"]++
 		}
@@ -322,5 +327,21 @@ func noteworthySales(seen map[string]int, r sale.Record, before, after sale.Snap
 		if s.Stage == sale.StageOpen && s.Available > 0 && waiting[s.ID] {
 			seen["kept"]++
 		}
+	}
+}
+
+// retired counts how a sale retired.
+func retired(seen map[string]int, r sale.Record, old, s sale.Sale) {
+	_, isSchema := r.Body.(sale.Schema)
+	_, isConfirm := r.Body.(sale.Confirm)
+	_, isRelease := r.Body.(sale.Release)
+	seen["retired"]++
+	switch late := s.RetiredAt > s.ClosedAt+30*24*3600*1000+1; {
+	case isSchema && late:
+		seen["retired by its schema"]++
+	case old.Held+old.Reserved > 0 && (isConfirm || isRelease):
+		seen["retired by a command"]++
+	case old.Held+old.Reserved > 0:
+		seen["retired with its last hold"]++
 	}
 }

@@ -21,12 +21,15 @@ type Buyer string
 // A partition starts below the first, where nothing but a schema record acts.
 const (
 	FirstSchema  = 1
-	NewestSchema = 2
+	NewestSchema = 3
 )
 
 // schemaRules is the schema that brought sales of the second rules, and the
 // records and members that act on them.
 const schemaRules = 2
+
+// schemaRetirement is the schema under which sales retire: see retire.go.
+const schemaRetirement = 3
 
 // Rules versions that a sale can be created with. A sale keeps its rules for
 // ever, so a version stays here as long as a log may hold a sale of it.
@@ -36,6 +39,14 @@ const (
 
 	rulesFirst = 1
 )
+
+// rulesUnder is the newest rules that a sale can be created with under a schema.
+func rulesUnder(schema int) int {
+	if schema < schemaRules {
+		return rulesFirst
+	}
+	return NewestRules // no later schema has brought others
+}
 
 // Record is one record of the log as the core reads it.
 type Record struct {

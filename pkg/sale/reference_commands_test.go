@@ -7,11 +7,11 @@ import (
 	"github.com/anteroomhq/anteroom/pkg/sale"
 )
 
-// create makes a sale. Each schema brought the rules of its number.
+// create makes a sale. The first two schemas brought the rules of their number.
 func (m *reference) create(product string, c sale.Create) {
 	latest := m.saleOf(product)
 	switch {
-	case c.Rules < 1 || c.Rules > m.schema || !validTerms(c.Settings, c.Rules):
+	case c.Rules < 1 || c.Rules > min(m.schema, 2) || !validTerms(c.Settings, c.Rules):
 		m.tell("result invalid sale -1 request -1")
 	case latest != nil && latest.stage != "closed":
 		m.tell("result already_open sale %d request -1", latest.id)
@@ -83,6 +83,8 @@ func (m *reference) outcome(s *referenceSale, state, reason string) {
 func (m *reference) confirm(product string, request int64, payment string) {
 	q := m.find(product, &request)
 	switch {
+	case m.forgotten(product, request):
+		m.result("sale_retired", nil, request)
 	case q != nil && q.state == "expired":
 		m.result("hold_expired", q, request)
 	case q != nil && q.state == "confirmed" && q.payment != payment:
@@ -101,6 +103,8 @@ func (m *reference) confirm(product string, request int64, payment string) {
 func (m *reference) release(product string, request int64, by string) {
 	q := m.find(product, &request)
 	switch {
+	case m.forgotten(product, request):
+		m.result("sale_retired", nil, request)
 	case q != nil && q.state == "expired":
 		m.result("hold_expired", q, request)
 	case q != nil && q.state == "released":
@@ -118,6 +122,9 @@ func (m *reference) release(product string, request int64, by string) {
 func (m *reference) extend(product string, request, seconds int64) {
 	q := m.find(product, &request)
 	switch {
+	case m.forgotten(product, request):
+		m.result("sale_retired", nil, request)
+		return
 	case q != nil && q.state == "expired":
 		m.result("hold_expired", q, request)
 		return
@@ -142,6 +149,8 @@ func (m *reference) extend(product string, request, seconds int64) {
 func (m *reference) giveBack(product string, request int64) {
 	q := m.find(product, &request)
 	switch {
+	case m.forgotten(product, request):
+		m.result("sale_retired", nil, request)
 	case q != nil && q.state == "returned":
 		m.result("", q, request)
 	case q == nil || q.state != "confirmed":
@@ -166,7 +175,7 @@ func (m *reference) result(code string, q *referenceRequest, request int64) {
 // that is over, the core remembers how it ended but not whose it was.
 func (m *reference) find(product string, request *int64) *referenceRequest {
 	for _, q := range m.requests {
-		if q.at != *request {
+		if q.at != *request || q.of.retired != 0 {
 			continue
 		}
 		if q.first != nil {
@@ -177,6 +186,30 @@ func (m *reference) find(product string, request *int64) *referenceRequest {
 		}
 	}
 	return nil
+}
+
+// retires gives when a sale leaves memory if nothing happens before: 30 days
+// after its closing, when nothing of it is live.
+func (m *reference) retires(s *referenceSale) (int64, bool) {
+	_, live := m.count(s, "queued", "held", "reserved", "waitlisted")
+	return s.closed + 30*24*60*60*1000, m.schema >= 3 && s.stage == "closed" && s.retired == 0 && live == 0
+}
+
+// forgotten reports whether a request is one of a sale that has retired, for all
+// that can be known by then: its offset, and the product of who asks.
+func (m *reference) forgotten(product string, request int64) bool {
+	for _, q := range m.requests {
+		if q.at == request && q.of.retired == 0 && q.state != "sold_out" && q.state != "rejected" {
+			return false
+		}
+	}
+	var of *referenceSale
+	for _, s := range m.sales {
+		if s.product == product && s.id < request {
+			of = s
+		}
+	}
+	return of != nil && of.retired != 0 && request < m.own
 }
 
 // target finds the sale that an operator means.
@@ -212,6 +245,8 @@ func (m *reference) update(product string, u sale.Update) {
 	taken, _ := m.count(s, "held", "reserved", "confirmed")
 	code := ""
 	switch {
+	case s.retired != 0:
+		code = "sale_retired"
 	case wish == s.terms: // it is so already
 	case s.stage == "closed":
 		code = "sale_closed"
@@ -245,6 +280,8 @@ func (m *reference) steer(product string, id int64, to string) {
 	case s == nil:
 		m.tell("result unknown_sale sale -1 request -1")
 		return
+	case s.retired != 0:
+		code = "sale_retired"
 	case s.stage == to:
 	case to == "closed":
 		m.close(s)

@@ -30,6 +30,7 @@ type referenceSale struct {
 	version        int64
 	created        int64
 	opened, closed int64
+	retired        int64
 	bucketAt       int64 // when the bucket of windows was last taken from
 	bucket         int64 // what it held then, in thousandths of a window
 	defaults       []sale.Default
@@ -93,6 +94,11 @@ func (m *reference) decide(r sale.Record) []string {
 	default:
 		panic("an unknown body was understood")
 	}
+	for _, s := range m.sales {
+		if at, ok := m.retires(s); ok && at <= m.now {
+			s.retired = m.now
+		}
+	}
 	return m.told
 }
 
@@ -108,7 +114,7 @@ type happening struct {
 
 // pass lets time pass: whatever falls due happens one after the other, the
 // earliest first; at the same time holds end first, then sales open, then
-// sales close; and then by offset. It happens at the new time. No hold of a
+// sales close, then sales retire; and then by offset. It happens at the new time. No hold of a
 // sale that was paused all the while has lost any of its time.
 func (m *reference) pass(to int64) {
 	from := m.now
@@ -145,6 +151,9 @@ func (m *reference) next(from, to int64, stood map[*referenceSale]bool) (happeni
 		}
 		if s.stage != "closed" && s.terms.ClosesAt != 0 {
 			events = append(events, happening{int64(s.terms.ClosesAt), 2, s.id, func() { m.close(s) }})
+		}
+		if at, ok := m.retires(s); ok {
+			events = append(events, happening{at, 3, s.id, func() { s.retired = m.now }})
 		}
 	}
 	var first happening

@@ -369,6 +369,7 @@ func TestRestoreRefuses(t *testing.T) {
 		"a confirmed unit too many":   func(s *sale.Snapshot) { s.Sales[0].Available, s.Sales[0].Confirmed = 0, 2 },
 		"a waiter too many":           func(s *sale.Snapshot) { s.Sales[0].Waitlisted = 1 },
 		"a parked request too many":   func(s *sale.Snapshot) { s.Sales[0].Parked = 1 },
+		"a hold of a retired sale":    func(s *sale.Snapshot) { s.Sales[0].RetiredAt = 9 },
 		"an unknown state":            func(s *sale.Snapshot) { s.Requests[1].State = "lost" },
 		"no state":                    func(s *sale.Snapshot) { s.Requests[1].State = "" },
 		"a schema newer than program": func(s *sale.Snapshot) { s.Schema = sale.NewestSchema + 1 },

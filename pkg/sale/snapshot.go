@@ -8,7 +8,7 @@ import (
 
 // Snapshot is a partition's state as rows: what a ledger keeps of it. The
 // rejected requests in it are the duplicates; requests that a sale's default
-// answers for are not in it.
+// answers for are not in it, and of a sale that has retired none is.
 type Snapshot struct {
 	Next      Offset
 	Now       Time
@@ -20,8 +20,9 @@ type Snapshot struct {
 }
 
 // Restore makes the partition that a snapshot was taken of. The snapshot's
-// slices may be in any order but Starts. The error wraps ErrSchemaTooNew where
-// a newer program has decided a schema record that this one could not.
+// slices may be in any order but Starts. Requests of sales that have retired are
+// left out. The error wraps ErrSchemaTooNew where a newer program has decided a
+// schema record that this one could not.
 func Restore(from Snapshot) (*Partition, error) {
 	if from.Schema > NewestSchema {
 		return nil, fmt.Errorf("restoring a partition with schema %d, this program knows %d: %w", from.Schema, NewestSchema, ErrSchemaTooNew)
@@ -37,9 +38,10 @@ func Restore(from Snapshot) (*Partition, error) {
 		}
 		state := newSaleState(s)
 		p.sales[s.ID] = state
-		if latest := p.current[s.Product]; latest == nil || latest.ID < s.ID {
-			p.current[s.Product] = state
-		}
+		p.products[s.Product] = append(p.products[s.Product], state)
+	}
+	for _, of := range p.products {
+		slices.SortFunc(of, func(a, b *saleState) int { return cmp.Compare(a.ID, b.ID) })
 	}
 	for i := range from.Requests {
 		if err := p.restore(from.Requests[i]); err != nil {
@@ -51,6 +53,7 @@ func Restore(from Snapshot) (*Partition, error) {
 			return nil, fmt.Errorf("restoring sale %d: %w", s.ID, err)
 		}
 		p.awaitStages(s)
+		p.awaitRetirement(s)
 		if len(s.turns) > 0 {
 			p.paced = append(p.paced, s)
 		}
@@ -63,24 +66,28 @@ func Restore(from Snapshot) (*Partition, error) {
 }
 
 func (p *Partition) restore(r Request) error {
-	switch r.State {
-	case Rejected:
-		if r.Reason == ReasonDuplicate {
-			p.first[r.Offset] = r.First
-		}
+	if r.State == SoldOut || r.State == Rejected && r.Reason != ReasonDuplicate {
 		return nil
-	case Expired, Released, Returned:
-		p.ended[r.Offset] = r.State
-		return nil
-	case SoldOut:
-		return nil
-	case Queued, Held, Reserved, Waitlisted, Confirmed:
-	default:
-		return fmt.Errorf("unknown state %q", r.State)
 	}
 	s := p.sales[r.Sale]
 	if s == nil {
 		return fmt.Errorf("its sale %d is missing", r.Sale)
+	}
+	if s.retired() {
+		return nil
+	}
+	s.kept = append(s.kept, r.Offset)
+	switch r.State {
+	case Rejected:
+		p.first[r.Offset] = r.First
+		return nil
+	case Expired, Released, Returned:
+		p.ended[r.Offset] = r.State
+		return nil
+	case Queued, Held, Reserved, Waitlisted, Confirmed:
+	case SoldOut: // seen to above
+	default:
+		return fmt.Errorf("unknown state %q", r.State)
 	}
 	p.requests[r.Offset] = &r
 	of := s.buyer(r.Buyer)
@@ -126,6 +133,9 @@ func (p *Partition) checkCounts(s *saleState) error {
 	for _, of := range s.buyers {
 		confirmed += of.confirmed
 	}
+	if s.retired() {
+		confirmed = s.Confirmed // by requests that are remembered no more
+	}
 	for _, count := range []struct {
 		what     string
 		has, had int64
@@ -152,17 +162,28 @@ func (p *Partition) Snapshot() Snapshot {
 	}
 	for _, s := range p.sales {
 		snapshot.Sales = append(snapshot.Sales, s.Sale)
-	}
-	for _, r := range p.requests {
-		snapshot.Requests = append(snapshot.Requests, *r)
-	}
-	for offset, state := range p.ended {
-		snapshot.Requests = append(snapshot.Requests, Request{Offset: offset, State: state, Sale: None, First: None, HeldSince: None})
-	}
-	for offset, first := range p.first {
-		snapshot.Requests = append(snapshot.Requests, Request{Offset: offset, State: Rejected, Reason: ReasonDuplicate, Sale: None, First: first, HeldSince: None})
+		for _, offset := range s.kept {
+			if r, remembered := p.remembered(s, offset); remembered {
+				snapshot.Requests = append(snapshot.Requests, r)
+			}
+		}
 	}
 	slices.SortFunc(snapshot.Sales, func(a, b Sale) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(snapshot.Requests, func(a, b Request) int { return cmp.Compare(a.Offset, b.Offset) })
 	return snapshot
+}
+
+// remembered gives what is known of one of the sale's requests: of one that is
+// over, how it ended.
+func (p *Partition) remembered(s *saleState, offset Offset) (Request, bool) {
+	if r := p.requests[offset]; r != nil {
+		return *r, true
+	}
+	if state, ended := p.ended[offset]; ended {
+		return Request{Offset: offset, State: state, Sale: s.ID, First: None, HeldSince: None}, true
+	}
+	if first, duplicate := p.first[offset]; duplicate {
+		return Request{Offset: offset, State: Rejected, Reason: ReasonDuplicate, Sale: s.ID, First: first, HeldSince: None}, true
+	}
+	return Request{}, false
 }

@@ -8,6 +8,7 @@ type saleState struct {
 	parked   line            // of those that a pause keeps, in the order of the log
 	turns    turns           // of those whose checkout window is to open
 	holds    map[Offset]bool // requests that hold
+	kept     []Offset        // of every request of it that the partition remembers, and of some that it has dropped
 	changes  *Changes        // the batch that has noted it as changed
 }
 

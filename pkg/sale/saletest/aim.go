@@ -20,7 +20,7 @@ func (l *log) buy(s step) sale.Buy {
 	case 2:
 		b.Quantity = evenly(s.draw, quantities)
 	}
-	if s.choice < 4 && l.state != nil && (l.state.Schema() == sale.NewestSchema || s.oddity < 8) {
+	if s.choice < 4 && l.state != nil && (l.state.Schema() >= laterSchema || s.oddity < 8) {
 		b.Lease = "lease-1"
 		if s.oddity == 5 {
 			b.Lease = "a lease"

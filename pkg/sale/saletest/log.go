@@ -15,8 +15,8 @@ import (
 const Epoch sale.Time = 1_750_000_000_000
 
 // Log draws a log of at most 150 records, with offsets from 0 on. Nearly all
-// begin with a schema record, some with garbage before it; some begin with the
-// first schema and are raised in their midst.
+// begin with a schema record, some with garbage before it; some begin with an
+// earlier schema, and are raised in their midst or never.
 func Log(t *rapid.T) []sale.Record {
 	return rapid.Custom(drawLog).Draw(t, "log")
 }
@@ -89,7 +89,10 @@ var kinds = []kind{
 	kindGarbage,
 }
 
-// laterKinds came with the second schema.
+// laterSchema is the second one.
+const laterSchema = 2
+
+// laterKinds came with it.
 var laterKinds = []kind{kindExtend, kindReturn, kindUpdate, kindPause, kindResume, kindClose}
 
 var (
@@ -109,6 +112,7 @@ type step struct {
 	product sale.Product
 	elapsed sale.Time
 	atDue   bool // rather so long from when the next thing falls due
+	leap    bool // or from when a closed sale may retire
 	oddity  int  // 0 in a small share of the steps: something unusual
 	choice  int
 	draw    *rand.Rand // the rest
@@ -120,6 +124,7 @@ func drawStep(draw *rand.Rand) step {
 		product: evenly(draw, products[:8]),
 		elapsed: evenly(draw, elapsed),
 		atDue:   draw.IntN(4) == 0,
+		leap:    draw.IntN(12) == 0,
 		oddity:  draw.IntN(32),
 		choice:  draw.IntN(32),
 		draw:    draw,
@@ -127,7 +132,7 @@ func drawStep(draw *rand.Rand) step {
 	if s.oddity == 0 {
 		s.product = evenly(draw, products)
 	}
-	if s.atDue {
+	if s.atDue || s.leap {
 		s.elapsed = sale.Time(draw.IntN(4)+1)/2 - 1 // -1, 0, 0, 1
 	}
 	return s
@@ -185,7 +190,7 @@ func (l *log) worthwhile(s step) step {
 		s.kind = kindBuy
 	case s.kind == kindPause && current.Stage != sale.StageOpen, s.kind == kindClose && current.Stage == sale.StageClosed:
 		s.kind = kindTick
-	case s.kind == kindSchema && l.state != nil && l.state.Schema() == sale.NewestSchema:
+	case s.kind == kindSchema && l.state != nil && (l.state.Schema() == sale.NewestSchema || l.state.Schema() == laterSchema && s.choice%4 != 0):
 		s.kind = kindBuy
 	case s.choice < 24 && l.state != nil && l.state.Schema() == sale.FirstSchema && slices.Contains(laterKinds, s.kind):
 		s.kind = kindBuy
@@ -202,6 +207,9 @@ func (l *log) append(s step) {
 			at = due + s.elapsed
 		}
 	}
+	if retires, ok := l.retirement(); s.leap && ok {
+		at = retires + s.elapsed
+	}
 	l.now = max(l.now, at) // a timestamp that goes back is one record's
 	if s.oddity == 3 && s.choice == 0 {
 		at = []sale.Time{1, -1, math.MinInt64}[len(l.records)%3]
@@ -209,6 +217,20 @@ func (l *log) append(s step) {
 	r := sale.Record{Offset: sale.Offset(len(l.records)), Time: at, Product: s.product, Body: l.body(s)}
 	l.records = append(l.records, r)
 	l.follow(r)
+}
+
+// retirement gives the first time to come at which a closed sale may retire,
+// whether or not the log's schema knows that.
+func (l *log) retirement() (sale.Time, bool) {
+	const month = 30 * 24 * 3600 * 1000
+	var first sale.Time
+	for _, s := range l.sales {
+		at := s.ClosedAt + month
+		if s.Stage == sale.StageClosed && at > l.now && (first == 0 || at < first) {
+			first = at
+		}
+	}
+	return first, first != 0
 }
 
 // follow notes what the core made of the record.
@@ -280,6 +302,8 @@ func (l *log) schema(s step) sale.Body {
 		return sale.Schema{Version: -s.choice}
 	case len(l.records) == 0 && s.choice < 8:
 		return sale.Schema{Version: sale.FirstSchema}
+	case s.choice < 16:
+		return sale.Schema{Version: laterSchema}
 	}
 	return sale.Schema{Version: sale.NewestSchema}
 }

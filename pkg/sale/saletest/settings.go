@@ -10,7 +10,7 @@ import (
 // others.
 func (l *log) create(s step) sale.Create {
 	c := sale.Create{Rules: sale.FirstRules, BuyerKey: "key-1", Actor: "operator", Reason: "a random sale"}
-	later := l.state != nil && l.state.Schema() == sale.NewestSchema && s.choice < 28
+	later := l.state != nil && l.state.Schema() >= laterSchema && s.choice < 28
 	if s.oddity == 7 {
 		later = !later
 	}

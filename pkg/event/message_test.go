@@ -3,7 +3,6 @@ package event_test
 import (
 	"bytes"
 	"flag"
-	"fmt"
 	"os"
 	"reflect"
 	"slices"
@@ -149,7 +148,7 @@ func TestDecodeMessage(t *testing.T) {
 func TestDigest(t *testing.T) {
 	t.Parallel()
 	entry := event.Entry{Offset: 7, Time: 1_750_000_000_000, Key: []byte("ring"), Value: []byte("hi")}
-	if got, want := fmt.Sprintf("%x", entry.Digest()), "14ea2d8839fc261e2af5f64796c119b7ec4d14faaca2eb57c6ffbe474e0897bc"; got != want {
+	if got, want := entry.Digest().String(), "14ea2d8839fc261e2af5f64796c119b7ec4d14faaca2eb57c6ffbe474e0897bc"; got != want {
 		t.Errorf("the digest is %s, not %s", got, want)
 	}
 	seen := map[event.Digest]string{}

@@ -234,6 +234,8 @@ func (t *storyText) commanded(e *Event) string {
 		return what + ": refused, it lasted as long as the sale lets it (hold_limit)."
 	case sale.CodeNotConfirmed:
 		return what + ": refused, it was not sold then (not_confirmed)."
+	case sale.CodeSaleRetired:
+		return what + ": refused, its sale had been over for 30 days (sale_retired)."
 	case sale.CodeAlreadyOpen, sale.CodeInvalid, sale.CodeUnknownSale, sale.CodeStaleVersion,
 		sale.CodeQuantityInUse, sale.CodeSaleClosed, sale.CodeNotOpen:
 	}

@@ -23,6 +23,10 @@ demo: ## see it happen: a crowd, two units, the proof
 build: ## build bin/anteroom
 	$(GO) build -trimpath -o bin/anteroom ./cmd/anteroom
 
+.PHONY: replay
+replay: ## build bin/replay.html, the page that replays exports in a browser
+	@$(GO) run ./cmd/replay/page -o bin/replay.html
+
 # The real backends are started for the tests and stopped afterwards, unless
 # they run already. Where they cannot run, tests on them are skipped; with
 # CI=true that is a failure.
@@ -63,7 +67,9 @@ $(SERVICES):
 lint: $(LINT) ## check format, vet, and the rules in .golangci.yml
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted: $$unformatted"; exit 1; fi
 	$(GO) vet ./...
+	GOOS=js GOARCH=wasm $(GO) vet ./cmd/replay
 	$(LINT) run ./...
+	GOOS=js GOARCH=wasm $(LINT) run ./cmd/replay
 
 # A binary of its own, so that go.mod does not carry the linter's dependencies.
 # Building it takes some minutes, once.

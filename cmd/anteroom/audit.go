@@ -15,6 +15,7 @@ import (
 type auditCommands struct {
 	Verify   auditVerifyCommand   `cmd:"" help:"Replay the log and compare everything that it decided with the ledger, while the service runs."`
 	Explain  auditExplainCommand  `cmd:"" help:"Tell the story of one request: why it got its answer."`
+	Export   auditExportCommand   `cmd:"" help:"Write everything that was decided, for other programs."`
 	Fairness auditFairnessCommand `cmd:"" help:"Report how fair each sale was: its order, waits, outcomes, pauses. From the log alone."`
 	Whatif   auditWhatifCommand   `cmd:"" help:"Replay a sale with other settings, and show both outcomes side by side."`
 }

@@ -231,14 +231,20 @@ func (d *decoding) run(ctx context.Context) {
 	}
 }
 
-// read gives the next entries below the end.
-func (d *decoding) read(ctx context.Context) ([]event.Entry, error) {
+// readSoon reads the records from next on, which are there.
+func readSoon(ctx context.Context, reader Reader, next sale.Offset) ([]event.Entry, error) {
 	patient, cancel := context.WithTimeout(ctx, stalled)
 	defer cancel()
-	entries, err := d.reader.Read(patient)
+	entries, err := reader.Read(patient)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		err = fmt.Errorf("record %d did not come within %v: %w", d.next, stalled, ErrUnreachable)
+		err = fmt.Errorf("record %d did not come within %v: %w", next, stalled, ErrUnreachable)
 	}
+	return entries, err
+}
+
+// read gives the next entries below the end.
+func (d *decoding) read(ctx context.Context) ([]event.Entry, error) {
+	entries, err := readSoon(ctx, d.reader, d.next)
 	if err != nil {
 		return nil, err
 	}

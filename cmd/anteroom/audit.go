@@ -17,6 +17,7 @@ type auditCommands struct {
 	Explain  auditExplainCommand  `cmd:"" help:"Tell the story of one request: why it got its answer."`
 	Export   auditExportCommand   `cmd:"" help:"Write everything that was decided, for other programs."`
 	Fairness auditFairnessCommand `cmd:"" help:"Report how fair each sale was: its order, waits, outcomes, pauses. From the log alone."`
+	Rebuild  auditRebuildCommand  `cmd:"" help:"Fill an empty ledger from the log: the recovery from losing Postgres."`
 	Whatif   auditWhatifCommand   `cmd:"" help:"Replay a sale with other settings, and show both outcomes side by side."`
 }
 

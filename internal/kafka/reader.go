@@ -43,6 +43,7 @@ type reader struct {
 	partition int32
 	next      sale.Offset
 	client    *kgo.Client
+	gap       error // that was come upon; nil: none
 }
 
 // Open reads partition from offset on. Nothing is read from elsewhere: an
@@ -78,6 +79,9 @@ func (l *Log) read(partition int32, from sale.Offset, fetchBytes int32) (*reader
 // an error the reader is of no more use, unless the error is ctx's.
 func (r *reader) Read(ctx context.Context) ([]event.Entry, sale.Offset, error) {
 	for {
+		if r.gap != nil {
+			return nil, 0, fmt.Errorf("reading partition %d at %d: %w", r.partition, r.next, r.gap)
+		}
 		fetches := r.client.PollRecords(ctx, maxReadRecords)
 		if fetches.IsClientClosed() {
 			return nil, 0, ErrClosed
@@ -117,11 +121,12 @@ func (r *reader) entries(fetches kgo.Fetches) ([]event.Entry, sale.Offset, error
 				}
 				end = max(end, sale.Offset(partition.HighWatermark))
 				for _, record := range partition.Records {
-					if sale.Offset(record.Offset) != next && len(entries) > 0 {
-						return entries, end, nil // what comes before a gap comes first
-					}
 					if sale.Offset(record.Offset) != next {
-						return nil, 0, fmt.Errorf("%w: offset %d came where %d was due", ErrGap, record.Offset, next)
+						r.gap = fmt.Errorf("%w: offset %d came where %d was due", ErrGap, record.Offset, next)
+						if len(entries) > 0 {
+							return entries, end, nil // what comes before it comes first
+						}
+						return nil, 0, r.gap
 					}
 					entries = append(entries, event.Entry{
 						Offset: next,

@@ -73,8 +73,10 @@ const (
 	resultsSince = `SELECT ` + resultColumns + ` FROM results WHERE partition = $1 AND command >= $2 ORDER BY command`
 )
 
-// Since implements [board.Ledger]. A partition that is being rebuilt is
-// Stopped. One that the ledger does not know is allocator.ErrNoPartition.
+// Since implements [board.Ledger]. Of a partition that is being rebuilt it gives
+// allocator.ErrRebuilding: what the ledger has of it is the past, and a board
+// that knew nothing would tell it as the present. One that the ledger does not
+// know is allocator.ErrNoPartition.
 func (r *Reader) Since(ctx context.Context, partition int32, from sale.Offset, limit int) (board.Extract, error) {
 	var extract board.Extract
 	err := r.snapshot(ctx, func(ctx context.Context, tx pgx.Tx) error {
@@ -82,12 +84,12 @@ func (r *Reader) Since(ctx context.Context, partition int32, from sale.Offset, l
 		if err != nil {
 			return err
 		}
+		if row.rebuilding {
+			return allocator.ErrRebuilding
+		}
 		extract = board.Extract{
 			Topic: row.topic, Epoch: row.epoch, Watermark: row.next, Now: row.now, Stopped: row.stopped,
 			From: from, OldestStart: row.oldestStart,
-		}
-		if row.rebuilding {
-			extract.Stopped = allocator.ErrRebuilding.Error()
 		}
 		for _, query := range []string{requestsBeyond, resultsBeyond} {
 			var beyond sale.Offset
@@ -150,12 +152,20 @@ func (r *Reader) Request(ctx context.Context, partition int32, offset sale.Offse
 	return found, nil
 }
 
-// Result implements [board.Ledger].
+// Result implements [board.Ledger]. One that is missing because the partition is
+// being rebuilt is allocator.ErrRebuilding.
 func (r *Reader) Result(ctx context.Context, partition int32, command sale.Offset) (sale.Result, bool, error) {
 	var result *sale.Result
 	err := r.snapshot(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
 		result, err = readOne(ctx, tx, scanResult,
 			`SELECT `+resultColumns+` FROM results WHERE partition = $1 AND command = $2`, partition, int64(command))
+		if err != nil || result != nil {
+			return err
+		}
+		row, err := readPartition(ctx, tx, selectPartition, partition)
+		if err == nil && row.rebuilding {
+			err = allocator.ErrRebuilding
+		}
 		return err
 	})
 	if err != nil {

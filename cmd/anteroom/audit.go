@@ -54,14 +54,18 @@ func (l auditLog) open(ctx context.Context, t terminal) (history *audit.History,
 // in it is far less; what is read goes through it fast.
 const auditMemory = 320 << 20
 
-// boundMemory has the collector run more often rather than take more than that,
-// until it is undone. GOMEMLIMIT in the environment has precedence.
+// boundMemory has the collector run seldom as long as there is less than that,
+// and more often rather than take more, until it is undone. GOMEMLIMIT or GOGC
+// in the environment have precedence.
 func boundMemory() (undo func()) {
-	if os.Getenv("GOMEMLIMIT") != "" {
+	if os.Getenv("GOMEMLIMIT") != "" || os.Getenv("GOGC") != "" {
 		return func() {}
 	}
-	before := debug.SetMemoryLimit(auditMemory)
-	return func() { debug.SetMemoryLimit(before) }
+	limit, percent := debug.SetMemoryLimit(auditMemory), debug.SetGCPercent(400)
+	return func() {
+		debug.SetMemoryLimit(limit)
+		debug.SetGCPercent(percent)
+	}
 }
 
 // progressLine shows how far a replay has come: a line that is written over on

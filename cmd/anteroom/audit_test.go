@@ -272,10 +272,14 @@ func (w *world) decide(t testing.TB, watermark sale.Offset) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.run(ctx) }()
-	await(t, "the first records being decided", func() bool {
-		extract, err := w.reader.Since(t.Context(), 0, watermark, 1)
-		return err == nil && extract.Watermark >= watermark
-	})
+	for decided := sale.Offset(-1); decided < watermark; {
+		await(t, "more records being decided", func() bool {
+			extract, err := w.reader.Since(t.Context(), 0, watermark, 1)
+			further := err == nil && extract.Watermark > decided
+			decided = max(decided, extract.Watermark)
+			return further
+		})
+	}
 	cancel()
 	if err := <-ended; err != nil {
 		t.Fatal(err)

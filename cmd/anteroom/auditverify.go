@@ -94,8 +94,8 @@ func printVerification(t terminal, v *verify.Result) {
 		if !p.Equal {
 			verdict = fmt.Sprintf("%d differences", p.Differences)
 		}
-		fmt.Fprintf(t.out, "partition %d  [%d, %d)  records %.16s  decisions %.16s  %s\n",
-			p.Partition, p.From, p.To, p.RecordDigest, p.DecisionDigest, verdict)
+		fmt.Fprintf(t.out, "partition %d  [%d, %d)  %s\n  records    %s\n  decisions  %s\n",
+			p.Partition, p.From, p.To, verdict, p.RecordDigest, p.DecisionDigest)
 		if p.FirstDifference != nil {
 			fmt.Fprintf(t.out, "  first at %s\n", p.FirstDifference)
 		}

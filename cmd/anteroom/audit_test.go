@@ -186,7 +186,8 @@ func (w *world) withLog(t *testing.T, name string, entries []event.Entry) *world
 	return &other
 }
 
-// TestVerifyWithSnapshots goes on where retention has removed the first records.
+// TestVerifyWithSnapshots goes on where retention has removed the first records;
+// so does a rebuild.
 func TestVerifyWithSnapshots(t *testing.T) {
 	t.Parallel()
 	devstacktest.Each(t, func(t *testing.T, b devstacktest.Backends) {
@@ -202,7 +203,7 @@ func TestVerifyWithSnapshots(t *testing.T) {
 		if code := run(t.Context(), w.audit("verify"), terminal{out: &out, err: &log}); code != exitFailed || !strings.Contains(log.String(), "retention has removed") {
 			t.Errorf("without a snapshot it ends with %d: %s", code, &log)
 		}
-		w.soldAgain(t)
+		w.soldAgain(t, "fay")
 		out.Reset()
 		if code := run(t.Context(), w.audit("verify", "--snapshots", folder), terminal{out: &out, err: &log}); code != exitDone {
 			t.Errorf("with a snapshot it ends with %d: %s%s", code, &out, &log)
@@ -210,19 +211,32 @@ func TestVerifyWithSnapshots(t *testing.T) {
 		if want := fmt.Sprintf("partition 0  [%d, ", whole.To); !strings.Contains(out.String(), want) {
 			t.Errorf("it says %q, want %q in it", &out, want)
 		}
+
+		devstacktest.Execute(t, w.postgres, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+		rebuild := w.audit("rebuild", "--decisions-topic", decisionsTopicOf(w.topic))
+		if code := run(t.Context(), rebuild, terminal{out: &out, err: &log}); code != exitFailed || !strings.Contains(log.String(), "needs a snapshot") {
+			t.Errorf("a rebuild without a snapshot ends with %d: %s", code, &log)
+		}
+		if code := run(t.Context(), append(rebuild, "--snapshots", folder), terminal{out: &out, err: &log}); code != exitDone {
+			t.Fatalf("a rebuild with a snapshot ends with %d: %s%s", code, &out, &log)
+		}
+		w.soldAgain(t, "gus")
+		if code := run(t.Context(), w.audit("verify", "--snapshots", folder), terminal{out: &out, err: &log}); code != exitDone {
+			t.Errorf("after the rebuild it ends with %d: %s%s", code, &out, &log)
+		}
 	})
 }
 
 // soldAgain runs the service for one more buy.
-func (w *world) soldAgain(t *testing.T) {
+func (w *world) soldAgain(t *testing.T, buyer string) {
 	t.Helper()
 	s, err := newService(t.Context(), w.config(t, roles{ingress: true, allocator: true}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	stop := w.runHere(t, s)
-	ticket := buy(t, s.public.Addr().String(), "ring", "fay")
-	await(t, "fay's answer", func() bool { return state(t, s.public.Addr().String(), ticket) != "queued" })
+	ticket := buy(t, s.public.Addr().String(), "ring", buyer)
+	await(t, buyer+"'s answer", func() bool { return state(t, s.public.Addr().String(), ticket) != "queued" })
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}

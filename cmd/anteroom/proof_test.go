@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
@@ -158,6 +160,24 @@ func (w *world) verify(t *testing.T) verify.Result {
 		t.Errorf("audit verify ends with %d where equal is %t", code, found.Equal)
 	}
 	return found
+}
+
+// verifyMeanwhile holds the ledger against the log again and again, while both go
+// on, until ctx is done.
+func (w *world) verifyMeanwhile(ctx context.Context, t *testing.T) {
+	again := time.NewTicker(time.Second)
+	defer again.Stop()
+	for {
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return
+		}
+		var out, log bytes.Buffer
+		if code := run(ctx, w.audit("verify"), terminal{out: &out, err: &log}); code != exitDone && ctx.Err() == nil {
+			t.Errorf("amid the sale audit verify ends with %d: %s%s", code, &out, &log)
+		}
+	}
 }
 
 // audit gives the arguments of an audit command on this world's backends.

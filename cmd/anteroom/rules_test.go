@@ -33,6 +33,7 @@ func TestWaitlistRun(t *testing.T) {
 	var shop sync.WaitGroup
 	merchant := w.client(t, address)
 	shop.Go(func() { w.payHalf(ctx, t, merchant) })
+	shop.Go(func() { w.verifyMeanwhile(ctx, t) })
 	defer shop.Wait()
 	defer cancel()
 

@@ -156,6 +156,9 @@ func (r *Replay) Run(ctx context.Context, log Log, end sale.Offset, each func(St
 		<-closed
 	}()
 	for r.core.Next() < end {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		select {
 		case p := <-d.full:
 			if err := r.take(p, each); err != nil {

@@ -3,7 +3,6 @@ package fairness
 import (
 	"cmp"
 	"strconv"
-	"time"
 
 	"github.com/anteroomhq/anteroom/pkg/event"
 	"github.com/anteroomhq/anteroom/pkg/sale"
@@ -11,12 +10,12 @@ import (
 
 // Results of actions that no code stands for.
 const (
-	fairDone      = "done"
-	fairAlreadySo = "already_so"
+	resultDone      = "done"
+	resultAlreadySo = "already_so"
 )
 
 // act notes what an operator did to the sale, or tried to.
-func (f *fairSale) act(record *sale.Record, result *sale.Result) {
+func (t *tally) act(record *sale.Record, result *sale.Result) {
 	action := Action{Offset: record.Offset, Time: event.Instant(result.Time)}
 	changed := true
 	switch body := record.Body.(type) {
@@ -24,17 +23,17 @@ func (f *fairSale) act(record *sale.Record, result *sale.Result) {
 		action.Action, action.Actor, action.Reason = "sale.create", body.Actor, body.Reason
 	case sale.Update:
 		action.Action, action.Actor, action.Reason = "sale.update", body.Actor, body.Reason
-		changed = f.now.Version != f.before.Version
-		action.Changes = settingsChanged(f.before.Settings, f.now.Settings)
+		changed = t.now.Version != t.before.Version
+		action.Changes = settingsChanged(t.before.Settings, t.now.Settings)
 	case sale.Pause:
 		action.Action, action.Actor, action.Reason = "sale.pause", body.Actor, body.Reason
-		changed = f.before.Stage != sale.StagePaused && f.now.Stage == sale.StagePaused
+		changed = t.before.Stage != sale.StagePaused && t.now.Stage == sale.StagePaused
 	case sale.Resume:
 		action.Action, action.Actor, action.Reason = "sale.resume", body.Actor, body.Reason
-		changed = f.before.Stage == sale.StagePaused && f.now.Stage != sale.StagePaused
+		changed = t.before.Stage == sale.StagePaused && t.now.Stage != sale.StagePaused
 	case sale.Close:
 		action.Action, action.Actor, action.Reason = "sale.close", body.Actor, body.Reason
-		changed = f.before.Stage != f.now.Stage
+		changed = t.before.Stage != t.now.Stage
 	default:
 		return // a shop's or a shopper's command
 	}
@@ -42,30 +41,30 @@ func (f *fairSale) act(record *sale.Record, result *sale.Result) {
 	case result.Code != sale.CodeDone:
 		action.Result = string(result.Code)
 	case changed:
-		action.Result = fairDone
+		action.Result = resultDone
 	default:
-		action.Result = fairAlreadySo
+		action.Result = resultAlreadySo
 	}
-	if len(f.actions) == fairListed {
-		f.unlisted++
+	if len(t.actions) == maxListed {
+		t.unlisted++
 		return
 	}
-	f.actions = append(f.actions, action)
+	t.actions = append(t.actions, action)
 }
 
-// fairSetting is a setting as a reader sees it.
-type fairSetting struct{ name, value string }
+// setting is a setting as a reader sees it.
+type setting struct{ name, value string }
 
 // settingsInOrder gives all settings under the names that the log has for them.
-func settingsInOrder(s sale.Settings) []fairSetting {
+func settingsInOrder(s sale.Settings) []setting {
 	number := func(n int64) string { return strconv.FormatInt(n, 10) }
 	at := func(t sale.Time, never string) string {
 		if t == 0 {
 			return never
 		}
-		return instantText(event.Instant(t))
+		return event.Instant(t).String()
 	}
-	return []fairSetting{
+	return []setting{
 		{"quantity", number(s.Quantity)},
 		{"hold_seconds", number(s.HoldSeconds)},
 		{"max_hold_seconds", number(s.MaxHoldSeconds)},
@@ -90,9 +89,4 @@ func settingsChanged(from, to sale.Settings) []Setting {
 		}
 	}
 	return changes
-}
-
-func instantText(i event.Instant) string {
-	text, _ := i.AppendText(make([]byte, 0, len(time.RFC3339Nano))) // it has no error to give
-	return string(text)
 }

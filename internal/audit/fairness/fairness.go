@@ -2,7 +2,6 @@ package fairness
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -29,12 +28,12 @@ type Place struct {
 	Offset    sale.Offset
 }
 
-// Fairness replays the log up to its present end and reports how the sales
+// Compute replays the log up to its present end and reports how the sales
 // went. Its memory is bounded by the live requests, 16 bytes or so for each
 // buyer of a sale in the report, and what the report itself has.
 //
 // A sale's report needs all of its records, so no snapshot stands for any: the
-// error wraps ErrTruncated where the first ones are gone, and ErrNoSuchSale
+// error wraps [audit.ErrTruncated] where the first ones are gone, and ErrNoSuchSale
 // where the query names a sale or a product that the log does not have.
 func Compute(ctx context.Context, h *audit.History, query Query) (*Report, error) {
 	whole := *h
@@ -50,21 +49,21 @@ func Compute(ctx context.Context, h *audit.History, query Query) (*Report, error
 	if err != nil {
 		return nil, err
 	}
-	var replayed []*fairPartition
+	var replayed []*partition
 	err = whole.Replay(ctx, extents, func(extent audit.Extent) audit.Visitor {
-		p := newFairPartition(extent.Partition, query)
+		p := newPartition(extent.Partition, query)
 		replayed = append(replayed, p)
 		return p
 	})
 	if err != nil {
 		return nil, err
 	}
-	return fairnessReport(h.Log.Topic(), replayed, query)
+	return assemble(h.Log.Topic(), replayed, query)
 }
 
-// fairnessReport puts together what the partitions' replays have found.
-func fairnessReport(topic event.TopicID, replayed []*fairPartition, query Query) (*Report, error) {
-	report := &Report{Topic: topic.String(), Sales: []SaleReport{}, Definitions: fairDefinitions, Unseen: fairUnseen}
+// assemble puts together what the partitions' replays have found.
+func assemble(topic event.TopicID, replayed []*partition, query Query) (*Report, error) {
+	report := &Report{Topic: topic.String(), Sales: []SaleReport{}, Definitions: definitions, Unseen: unseen}
 	others := map[string]bool{}
 	for _, p := range replayed {
 		report.Partitions = append(report.Partitions, p.found)
@@ -103,21 +102,21 @@ func someOf(names map[string]bool) string {
 }
 
 // Begin implements [audit.Visitor].
-func (p *fairPartition) Begin(*audit.Replay) error { return nil }
+func (p *partition) Begin(*audit.Replay) error { return nil }
 
 // Step implements [audit.Visitor].
-func (p *fairPartition) Step(r *audit.Replay, s audit.Step) error {
+func (p *partition) Step(r *audit.Replay, s audit.Step) error {
 	p.see(s, r.Core().Now(), r.Changed())
 	return nil
 }
 
 // End implements [audit.Visitor].
-func (p *fairPartition) End(r *audit.Replay) error {
+func (p *partition) End(r *audit.Replay) error {
 	state := r.State()
 	p.now = r.Core().Now()
 	p.found.Next, p.found.Time = r.Core().Next(), event.Instant(p.now)
 	p.found.Records, p.found.Decisions, p.found.Malformed = int64(r.Core().Next()), r.Decisions(), r.Core().Malformed()
-	p.found.RecordDigest, p.found.DecisionDigest = hex.EncodeToString(state.RecordChain[:]), hex.EncodeToString(state.DecisionChain[:])
+	p.found.RecordDigest, p.found.DecisionDigest = state.RecordChain.String(), state.DecisionChain.String()
 	p.found.ChainStart = state.ChainStart
 	return nil
 }

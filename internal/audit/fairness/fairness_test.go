@@ -13,14 +13,14 @@ import (
 	"github.com/anteroomhq/anteroom/pkg/sale/saletest"
 )
 
-// withoutActions: the naive report has none; TestFairActions sees to them.
+// withoutActions: the naive report has none; TestActions sees to them.
 var withoutActions = cmpopts.IgnoreFields(SaleReport{}, "Actions", "Unlisted")
 
 // small: so few units that the naive report can follow each.
 func small(s SaleReport) bool { return max(s.Created.Quantity, s.Settings.Quantity) <= 1000 }
 
-// checkFairNumbers compares all numbers with those that are computed slowly.
-func checkFairNumbers(t *rapid.T, steps []fairStep) map[sale.Offset]SaleReport {
+// checkNumbers compares all numbers with those that are computed slowly.
+func checkNumbers(t *rapid.T, steps []step) map[sale.Offset]SaleReport {
 	sales := judged(steps, Query{})
 	for _, id := range slices.Sorted(maps.Keys(sales)) {
 		if !small(sales[id]) {
@@ -33,12 +33,12 @@ func checkFairNumbers(t *rapid.T, steps []fairStep) map[sale.Offset]SaleReport {
 	return sales
 }
 
-// TestFairRandomLogs: whatever is in the log, what the core decides has no
+// TestRandomLogs: whatever is in the log, what the core decides has no
 // inversion, and every number is the one that its definition gives.
-func TestFairRandomLogs(t *testing.T) {
+func TestRandomLogs(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		for id, s := range checkFairNumbers(t, fairStepsOf(t, saletest.Log(t))) {
+		for id, s := range checkNumbers(t, stepsOf(t, saletest.Log(t))) {
 			if s.Order.Inversions != 0 {
 				t.Fatalf("sale %d: %+v", id, s.Order)
 			}
@@ -54,7 +54,7 @@ type swap struct {
 }
 
 // swaps gives all that could be done to steps: the two ask for as much.
-func swaps(steps []fairStep) []swap {
+func swaps(steps []step) []swap {
 	var found []swap
 	waiting := map[sale.Offset]sale.Request{}
 	for i, s := range steps {
@@ -82,7 +82,7 @@ func swaps(steps []fairStep) []swap {
 }
 
 // do lets the two change their fates from the grant on.
-func (s swap) do(steps []fairStep) {
+func (s swap) do(steps []step) {
 	for i := s.step; i < len(steps); i++ {
 		for j := range steps[i].decisions {
 			d := &steps[i].decisions[j]
@@ -98,20 +98,20 @@ func (s swap) do(steps []fairStep) {
 	}
 }
 
-// TestFairSwappedGrants: a grant that goes to a later one of two who wait is
+// TestSwappedGrants: a grant that goes to a later one of two who wait is
 // found and named, however the log goes on.
-func TestFairSwappedGrants(t *testing.T) {
+func TestSwappedGrants(t *testing.T) {
 	t.Parallel()
 	swapped := 0
 	rapid.Check(t, func(t *rapid.T) {
-		steps := fairStepsOf(t, saletest.Log(t))
+		steps := stepsOf(t, saletest.Log(t))
 		could := swaps(steps)
 		if len(could) == 0 {
 			return
 		}
 		s := could[rapid.IntRange(0, len(could)-1).Draw(t, "swap")]
 		s.do(steps)
-		found := checkFairNumbers(t, steps)[s.of].Order
+		found := checkNumbers(t, steps)[s.of].Order
 		cause := steps[s.step].record.Offset
 		i := slices.IndexFunc(found.Listed, func(i Inversion) bool { return i.Cause == cause && i.Index == s.index })
 		if i < 0 {

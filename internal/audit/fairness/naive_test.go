@@ -28,14 +28,14 @@ type naiveRequest struct {
 }
 
 type naiveSale struct {
-	steps    []fairStep
+	steps    []step
 	id       sale.Offset
 	requests []*naiveRequest
 	starts   []naiveEvent
 	after    []*sale.Sale // each step; nil before there is one
 }
 
-func naively(steps []fairStep, id sale.Offset) *naiveSale {
+func naively(steps []step, id sale.Offset) *naiveSale {
 	n := &naiveSale{steps: steps, id: id}
 	byOffset := map[sale.Offset]*naiveRequest{}
 	seq := 0
@@ -192,10 +192,10 @@ func naiveTimes(all []int64) Times {
 		return min(ms/width*width+width-1, t.Max)
 	}
 	t.P50, t.P90, t.P99 = at(50), at(90), at(99)
-	for i, from := range fairBins {
+	for i, from := range binStarts {
 		bin := Bin{From: from}
-		if i+1 < len(fairBins) {
-			bin.To = fairBins[i+1]
+		if i+1 < len(binStarts) {
+			bin.To = binStarts[i+1]
 		}
 		for _, ms := range times {
 			if ms >= bin.From && (bin.To == 0 || ms < bin.To) {
@@ -279,7 +279,7 @@ func (n *naiveSale) outcomes(into *SaleReport) {
 	slices.SortFunc(into.Reasons, func(a, b Reason) int {
 		return cmp.Or(cmp.Compare(b.Requests, a.Requests), cmp.Compare(a.State, b.State), cmp.Compare(a.Reason, b.Reason))
 	})
-	for _, state := range fairStates {
+	for _, state := range outcomeOrder {
 		o := Outcome{State: state}
 		for _, r := range n.requests {
 			if r.events[len(r.events)-1].decision.Request.State == state {

@@ -8,36 +8,36 @@ import (
 	"github.com/anteroomhq/anteroom/pkg/sale"
 )
 
-// fairListedInversions is how many inversions a report lists of a sale.
-const fairListedInversions = 100
+// maxListedInversions is how many inversions a report lists of a sale.
+const maxListedInversions = 100
 
-// fairOrder watches in which order a sale's requests get their units. It knows
+// order watches in which order a sale's requests get their units. It knows
 // only what was decided.
-type fairOrder struct {
+type order struct {
 	found   Order
-	waiting map[int64]*fairWaiting // by what they ask for
-	soldOut []fairRefusal          // of those told so, who asked for less than all before them
+	waiting map[int64]*waiting // by what they ask for
+	soldOut []refusal          // of those told so, who asked for less than all before them
 }
 
-// fairWaiting is those who wait for the same number of units, in the order of
+// waiting is those who wait for the same number of units, in the order of
 // their offsets.
-type fairWaiting struct {
+type waiting struct {
 	offsets []sale.Offset
 	counted sale.Offset // those below it were counted as passed over
 }
 
-type fairRefusal struct {
+type refusal struct {
 	quantity int64
 	offset   sale.Offset
 }
 
-func (o *fairOrder) wait(offset sale.Offset, quantity int64) {
+func (o *order) wait(offset sale.Offset, quantity int64) {
 	of := o.waiting[quantity]
 	if of == nil {
 		if o.waiting == nil {
-			o.waiting = make(map[int64]*fairWaiting)
+			o.waiting = make(map[int64]*waiting)
 		}
-		of = new(fairWaiting)
+		of = new(waiting)
 		o.waiting[quantity] = of
 	}
 	i, found := slices.BinarySearch(of.offsets, offset)
@@ -47,7 +47,7 @@ func (o *fairOrder) wait(offset sale.Offset, quantity int64) {
 }
 
 // leave takes a request out of those who wait, if it is there.
-func (o *fairOrder) leave(offset sale.Offset, quantity int64) {
+func (o *order) leave(offset sale.Offset, quantity int64) {
 	of := o.waiting[quantity]
 	if of == nil {
 		return
@@ -64,8 +64,8 @@ func (o *fairOrder) leave(offset sale.Offset, quantity int64) {
 }
 
 // refuse notes that a request was told that nothing is left for it.
-func (o *fairOrder) refuse(offset sale.Offset, quantity int64) {
-	i, _ := slices.BinarySearchFunc(o.soldOut, offset, func(r fairRefusal, of sale.Offset) int { return cmp.Compare(r.offset, of) })
+func (o *order) refuse(offset sale.Offset, quantity int64) {
+	i, _ := slices.BinarySearchFunc(o.soldOut, offset, func(r refusal, of sale.Offset) int { return cmp.Compare(r.offset, of) })
 	if i > 0 && o.soldOut[i-1].quantity <= quantity {
 		return
 	}
@@ -73,12 +73,12 @@ func (o *fairOrder) refuse(offset sale.Offset, quantity int64) {
 	for behind < len(o.soldOut) && o.soldOut[behind].quantity >= quantity {
 		behind++
 	}
-	o.soldOut = slices.Replace(o.soldOut, i, behind, fairRefusal{quantity, offset})
+	o.soldOut = slices.Replace(o.soldOut, i, behind, refusal{quantity, offset})
 }
 
 // grant judges a grant. comeBack is how many units can still come back, with
 // those that are free.
-func (o *fairOrder) grant(d *sale.Decision, quantity, comeBack int64) {
+func (o *order) grant(d *sale.Decision, quantity, comeBack int64) {
 	o.leave(d.Request.Offset, quantity)
 	o.found.Grants++
 	o.judgeWaiting(d, quantity, max(quantity, comeBack))
@@ -95,7 +95,7 @@ func (o *fairOrder) grant(d *sale.Decision, quantity, comeBack int64) {
 	}
 }
 
-func (o *fairOrder) judgeWaiting(d *sale.Decision, quantity, served int64) {
+func (o *order) judgeWaiting(d *sale.Decision, quantity, served int64) {
 	inversion := Inversion{
 		Cause: d.Cause, Index: d.Index, Time: event.Instant(d.Time), Request: d.Request.Offset, Quantity: quantity,
 	}
@@ -119,12 +119,12 @@ func (o *fairOrder) judgeWaiting(d *sale.Decision, quantity, served int64) {
 		return
 	}
 	o.found.Inversions++
-	if len(o.found.Listed) < fairListedInversions {
+	if len(o.found.Listed) < maxListedInversions {
 		o.found.Listed = append(o.found.Listed, inversion)
 	}
 }
 
-func (o *fairOrder) report() Order {
+func (o *order) report() Order {
 	r := o.found
 	r.Listed = append([]Inversion{}, r.Listed...)
 	return r

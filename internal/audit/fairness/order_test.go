@@ -10,9 +10,9 @@ import (
 )
 
 // orderOf gives the order of the sale that a story's record 1 makes.
-func orderOf(t *testing.T, s *fairStory, doctor func(steps []fairStep)) Order {
+func orderOf(t *testing.T, s *story, doctor func(steps []step)) Order {
 	t.Helper()
-	steps := fairStepsOf(t, s.records)
+	steps := stepsOf(t, s.records)
 	if doctor != nil {
 		doctor(steps)
 	}
@@ -20,8 +20,8 @@ func orderOf(t *testing.T, s *fairStory, doctor func(steps []fairStep)) Order {
 }
 
 // crowdFor2 is two units, four buyers of one, and two units that come back.
-func crowdFor2(t *testing.T) *fairStory {
-	s := newFairStory(t)
+func crowdFor2(t *testing.T) *story {
+	s := newStory(t)
 	s.buys(s.create(sale.Settings{Quantity: 2, Policy: sale.PolicyWaitlist, WaitlistCapacity: 10}), 4) // 2 to 5
 	s.after(700).add("ring", sale.Release{Request: 2, By: sale.ByShopper})                             // 6: to 4
 	s.after(300).add("ring", sale.Release{Request: 3, By: sale.ByShopper})                             // 7: to 5
@@ -29,7 +29,7 @@ func crowdFor2(t *testing.T) *fairStory {
 }
 
 // rename lets one request have in a step what another had.
-func rename(steps []fairStep, step int, from, to sale.Offset) {
+func rename(steps []step, step int, from, to sale.Offset) {
 	for i := range steps[step].decisions {
 		if r := &steps[step].decisions[i].Request; r.Offset == from {
 			r.Offset = to
@@ -37,30 +37,30 @@ func rename(steps []fairStep, step int, from, to sale.Offset) {
 	}
 }
 
-// TestFairOrderUnfairDecisions: decisions that were not made in order are found
+// TestOrderUnfairDecisions: decisions that were not made in order are found
 // and named.
-func TestFairOrderUnfairDecisions(t *testing.T) {
+func TestOrderUnfairDecisions(t *testing.T) {
 	t.Parallel()
-	at := func(ms sale.Time) event.Instant { return event.Instant(fairStoryBegins + ms) }
+	at := func(ms sale.Time) event.Instant { return event.Instant(storyBegins + ms) }
 	for name, c := range map[string]struct {
-		story  *fairStory
-		doctor func(steps []fairStep)
+		story  *story
+		doctor func(steps []step)
 		want   Order
 	}{
 		"as they were": {crowdFor2(t), nil, Order{Grants: 4, Listed: []Inversion{}}},
-		"two grants swapped": {crowdFor2(t), func(steps []fairStep) {
+		"two grants swapped": {crowdFor2(t), func(steps []step) {
 			rename(steps, 6, 4, 5)
 			rename(steps, 7, 5, 4)
 		}, Order{Grants: 4, Inversions: 1, Listed: []Inversion{
 			{Cause: 6, Index: 1, Time: at(700), Request: 5, Quantity: 1, Earlier: 4, EarlierQuantity: 1, PassedOver: 1},
 		}}},
-		"a waiter skipped": {crowdFor2(t), func(steps []fairStep) {
+		"a waiter skipped": {crowdFor2(t), func(steps []step) {
 			rename(steps, 6, 4, 5)
 			steps[7].decisions = nil
 		}, Order{Grants: 3, Inversions: 1, Listed: []Inversion{
 			{Cause: 6, Index: 1, Time: at(700), Request: 5, Quantity: 1, Earlier: 4, EarlierQuantity: 1, PassedOver: 1},
 		}}},
-		"a newcomer preferred": {crowdFor2(t), func(steps []fairStep) {
+		"a newcomer preferred": {crowdFor2(t), func(steps []step) {
 			steps[5].decisions[0].Request.State = sale.Held
 		}, Order{Grants: 4, Inversions: 1, Listed: []Inversion{
 			{Cause: 5, Index: 0, Time: at(0), Request: 5, Quantity: 1, Earlier: 4, EarlierQuantity: 1, PassedOver: 1},
@@ -75,32 +75,32 @@ func TestFairOrderUnfairDecisions(t *testing.T) {
 	}
 }
 
-// TestFairOrderWhatIsKept: who waits for two, of which one is free and one may
+// TestOrderWhatIsKept: who waits for two, of which one is free and one may
 // come back, is not to be passed by who wants one.
-func TestFairOrderWhatIsKept(t *testing.T) {
+func TestOrderWhatIsKept(t *testing.T) {
 	t.Parallel()
-	s := newFairStory(t)
+	s := newStory(t)
 	of := s.create(sale.Settings{Quantity: 2, Policy: sale.PolicyWaitlist, WaitlistCapacity: 10})
 	s.buys(of, 2)                                               // 2 and 3 hold
 	s.buy(of, "two", 2)                                         // 4 waits
 	s.buy(of, "one", 1)                                         // 5 waits
 	s.add("ring", sale.Release{Request: 2, By: sale.ByShopper}) // 6: one is kept for 4
-	order := orderOf(t, s, func(steps []fairStep) {
+	order := orderOf(t, s, func(steps []step) {
 		given := steps[3].decisions[0] // a hold
 		given.Cause, given.Index, given.Request.Offset, given.Request.HeldSince = 6, 2, 5, 6
 		steps[6].decisions = append(steps[6].decisions, given)
 	})
-	want := Inversion{Cause: 6, Index: 2, Time: event.Instant(fairStoryBegins), Request: 5, Quantity: 1, Earlier: 4, EarlierQuantity: 2, PassedOver: 1}
+	want := Inversion{Cause: 6, Index: 2, Time: event.Instant(storyBegins), Request: 5, Quantity: 1, Earlier: 4, EarlierQuantity: 2, PassedOver: 1}
 	if diff := cmp.Diff([]Inversion{want}, order.Listed); diff != "" || order.PassedOver != 0 {
 		t.Errorf("%d passed over, inversions (-want +got):\n%s", order.PassedOver, diff)
 	}
 }
 
-// TestFairOrderPassedOver: who wants more than can come back is passed, which
+// TestOrderPassedOver: who wants more than can come back is passed, which
 // is counted once and is no inversion.
-func TestFairOrderPassedOver(t *testing.T) {
+func TestOrderPassedOver(t *testing.T) {
 	t.Parallel()
-	s := newFairStory(t)
+	s := newStory(t)
 	of := s.create(sale.Settings{Quantity: 2, Policy: sale.PolicyWaitlist, WaitlistCapacity: 10})
 	s.buys(of, 2)
 	s.buy(of, "two", 2)                                                // 4 waits
@@ -114,11 +114,11 @@ func TestFairOrderPassedOver(t *testing.T) {
 	}
 }
 
-// TestFairOrderAfterSoldOut: without a waitlist, a unit that comes back goes to
+// TestOrderAfterSoldOut: without a waitlist, a unit that comes back goes to
 // whoever asks next. That is shown, and no inversion.
-func TestFairOrderAfterSoldOut(t *testing.T) {
+func TestOrderAfterSoldOut(t *testing.T) {
 	t.Parallel()
-	s := newFairStory(t)
+	s := newStory(t)
 	of := s.create(sale.Settings{Quantity: 2, Policy: sale.PolicyQueue})
 	s.buys(of, 1)                                               // 2 holds
 	s.buy(of, "two", 2)                                         // 3 is told sold_out
@@ -132,14 +132,14 @@ func TestFairOrderAfterSoldOut(t *testing.T) {
 	}
 }
 
-// TestFairOrderListIsBounded: all inversions are counted, 100 are listed.
-func TestFairOrderListIsBounded(t *testing.T) {
+// TestOrderListIsBounded: all inversions are counted, 100 are listed.
+func TestOrderListIsBounded(t *testing.T) {
 	t.Parallel()
 	const many = 130
-	s := newFairStory(t)
+	s := newStory(t)
 	of := s.create(sale.Settings{Quantity: many, Policy: sale.PolicyWaitlist, WaitlistCapacity: 10})
 	s.buys(of, many+1)
-	order := orderOf(t, s, func(steps []fairStep) {
+	order := orderOf(t, s, func(steps []step) {
 		steps[2].decisions[0].Request.State = sale.Waitlisted
 	})
 	if order.Inversions != many-1 || len(order.Listed) != 100 || order.Listed[99].Cause != 102 {

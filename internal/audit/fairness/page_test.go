@@ -9,6 +9,7 @@ import (
 	"golang.org/x/net/html"
 
 	"github.com/anteroomhq/anteroom/internal/audit"
+	"github.com/anteroomhq/anteroom/internal/audit/audittest"
 	"github.com/anteroomhq/anteroom/pkg/sale"
 	"github.com/anteroomhq/anteroom/pkg/sale/saletest"
 )
@@ -18,7 +19,7 @@ const hostile = `</style></title><script src="https://evil.example/x.js">alert(1
 
 // eventful is a sale of which a report has something in every part.
 func eventful(t *testing.T, reason string) []sale.Record {
-	s := newFairStory(t)
+	s := newStory(t)
 	of := s.create(sale.Settings{Quantity: 5, Policy: sale.PolicyWaitlist, WaitlistCapacity: 2, CheckoutURL: "https://shop.example/pay"})
 	s.buys(of, 8)
 	s.after(100).add("", sale.Tick{Committed: 10})
@@ -36,9 +37,9 @@ func eventful(t *testing.T, reason string) []sale.Record {
 	return s.records
 }
 
-func fairReportOf(t *testing.T, records []sale.Record) *Report {
+func reportOf(t *testing.T, records []sale.Record) *Report {
 	t.Helper()
-	report, err := Compute(t.Context(), &audit.History{Log: fairLog{saletest.Entries(records)}}, Query{})
+	report, err := Compute(t.Context(), &audit.History{Log: audittest.Of(saletest.Entries(records))}, Query{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,11 +60,11 @@ func pageOf(t *testing.T, report *Report) (string, *html.Node) {
 	return text, root
 }
 
-// TestFairPageStandsAlone: the page has nothing that runs, and nothing that
+// TestPageStandsAlone: the page has nothing that runs, and nothing that
 // comes from elsewhere or leads there, whatever others have written.
-func TestFairPageStandsAlone(t *testing.T) {
+func TestPageStandsAlone(t *testing.T) {
 	t.Parallel()
-	report := fairReportOf(t, eventful(t, hostile))
+	report := reportOf(t, eventful(t, hostile))
 	report.Sales[0].Product = hostile // no log has such a product
 	report.Sales[0].Settings.CheckoutURL = hostile
 	report.Sales[0].Buyers.MostBy = hostile
@@ -95,10 +96,10 @@ func TestFairPageStandsAlone(t *testing.T) {
 	}
 }
 
-// TestFairPageNamesNoAddress: nothing in the page itself looks like one.
-func TestFairPageNamesNoAddress(t *testing.T) {
+// TestPageNamesNoAddress: nothing in the page itself looks like one.
+func TestPageNamesNoAddress(t *testing.T) {
 	t.Parallel()
-	report := fairReportOf(t, eventful(t, "a break"))
+	report := reportOf(t, eventful(t, "a break"))
 	report.Sales[0].Created.CheckoutURL, report.Sales[0].Settings.CheckoutURL = "", ""
 	text, _ := pageOf(t, report)
 	for _, no := range []string{"://", "src=", "url(", "@import", "<script", "javascript:"} {
@@ -111,10 +112,10 @@ func TestFairPageNamesNoAddress(t *testing.T) {
 	}
 }
 
-// TestFairPageSays what the report has.
-func TestFairPageSays(t *testing.T) {
+// TestPageSays what the report has.
+func TestPageSays(t *testing.T) {
 	t.Parallel()
-	report := fairReportOf(t, eventful(t, "a break"))
+	report := reportOf(t, eventful(t, "a break"))
 	var text bytes.Buffer
 	if err := report.WriteText(&text); err != nil {
 		t.Fatal(err)
@@ -145,12 +146,12 @@ func TestFairPageSays(t *testing.T) {
 	}
 }
 
-// TestFairTextObeysNobody: a terminal is shown what others wrote, and obeys
+// TestTextObeysNobody: a terminal is shown what others wrote, and obeys
 // none of it.
-func TestFairTextObeysNobody(t *testing.T) {
+func TestTextObeysNobody(t *testing.T) {
 	t.Parallel()
 	var text bytes.Buffer
-	if err := fairReportOf(t, eventful(t, "a\x1b[2Jbreak\nSale 0-9")).WriteText(&text); err != nil {
+	if err := reportOf(t, eventful(t, "a\x1b[2Jbreak\nSale 0-9")).WriteText(&text); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(text.String(), "\x1b") || !strings.Contains(text.String(), `a\x1b[2Jbreak\nSale 0-9`) {
@@ -158,22 +159,22 @@ func TestFairTextObeysNobody(t *testing.T) {
 	}
 }
 
-// TestFairSameLogSameReport: a report depends on the log alone.
-func TestFairSameLogSameReport(t *testing.T) {
+// TestSameLogSameReport: a report depends on the log alone.
+func TestSameLogSameReport(t *testing.T) {
 	t.Parallel()
 	records := eventful(t, "a break")
-	first, _ := pageOf(t, fairReportOf(t, records))
+	first, _ := pageOf(t, reportOf(t, records))
 	for range 5 {
-		if again, _ := pageOf(t, fairReportOf(t, records)); again != first {
+		if again, _ := pageOf(t, reportOf(t, records)); again != first {
 			t.Fatal("two reports of one log differ")
 		}
 	}
 }
 
-// TestFairEmptyLog: there may be nothing to report on.
-func TestFairEmptyLog(t *testing.T) {
+// TestEmptyLog: there may be nothing to report on.
+func TestEmptyLog(t *testing.T) {
 	t.Parallel()
-	report := fairReportOf(t, newFairStory(t).records)
+	report := reportOf(t, newStory(t).records)
 	var text bytes.Buffer
 	if err := report.WriteText(&text); err != nil {
 		t.Fatal(err)
@@ -184,10 +185,10 @@ func TestFairEmptyLog(t *testing.T) {
 	}
 }
 
-// TestFairActions shows what operators did, what came of it, and why.
-func TestFairActions(t *testing.T) {
+// TestActions shows what operators did, what came of it, and why.
+func TestActions(t *testing.T) {
 	t.Parallel()
-	s := newFairStory(t)
+	s := newStory(t)
 	of := s.create(sale.Settings{Quantity: 2, Policy: sale.PolicyQueue})
 	s.add("ring", sale.Create{Rules: sale.NewestRules, Settings: sale.Settings{Quantity: 1, HoldSeconds: 1, MaxHoldSeconds: 1, PerBuyerLimit: 1, MaxQuantityPerRequest: 1, Policy: sale.PolicyQueue}, BuyerKey: "b1", Later: true})
 	s.add("ring", sale.Resume{Sale: of})
@@ -202,7 +203,7 @@ func TestFairActions(t *testing.T) {
 	s.add("ring", sale.Pause{Sale: of})
 	s.add("ring", sale.Pause{Sale: 7})
 	var did []string
-	for _, a := range fairReportOf(t, s.records).Sales[0].Actions {
+	for _, a := range reportOf(t, s.records).Sales[0].Actions {
 		did = append(did, strings.TrimSpace(strings.Join([]string{a.Action, a.Result, a.Actor, a.Reason, a.words()}, " ")))
 	}
 	want := []string{

@@ -5,23 +5,23 @@ import (
 	"github.com/anteroomhq/anteroom/pkg/sale"
 )
 
-// fairPartition gathers, from one replay, what a report says of a partition's
+// partition gathers, from one replay, what a report says of a partition's
 // sales.
-type fairPartition struct {
+type partition struct {
 	query Query
 	found Partition
 	now   sale.Time
 
-	sales     map[sale.Offset]*fairSale // those that the query asks for
-	others    map[sale.Product]bool     // products of sales that it does not
-	live      map[sale.Offset]*fairRequest
-	unstarted []*fairRequest // in the order of their holds; some may be over
+	sales     map[sale.Offset]*tally // those that the query asks for
+	others    map[sale.Product]bool  // products of sales that it does not
+	live      map[sale.Offset]*liveRequest
+	unstarted []*liveRequest // in the order of their holds; some may be over
 }
 
-// fairRequest is a request of a sale in the report, while it is live.
-type fairRequest struct {
+// liveRequest is a request of a sale in the report, while it is live.
+type liveRequest struct {
 	offset   sale.Offset
-	sale     *fairSale
+	sale     *tally
 	quantity int64
 	logged   sale.Time
 	state    sale.State // "" before its first decision
@@ -35,16 +35,16 @@ type fairRequest struct {
 	moved     bool      // a pause has moved its hold's end
 }
 
-func newFairPartition(partition int32, query Query) *fairPartition {
-	return &fairPartition{
-		query: query, found: Partition{Partition: partition},
-		sales: make(map[sale.Offset]*fairSale), others: make(map[sale.Product]bool), live: make(map[sale.Offset]*fairRequest),
+func newPartition(number int32, query Query) *partition {
+	return &partition{
+		query: query, found: Partition{Partition: number},
+		sales: make(map[sale.Offset]*tally), others: make(map[sale.Product]bool), live: make(map[sale.Offset]*liveRequest),
 	}
 }
 
 // see takes one decided record, log time after it, and the sales that it
 // changed, as they are now.
-func (p *fairPartition) see(s audit.Step, now sale.Time, changed []sale.Sale) {
+func (p *partition) see(s audit.Step, now sale.Time, changed []sale.Sale) {
 	for i := range changed {
 		p.change(s.Record, &changed[i], now)
 	}
@@ -69,7 +69,7 @@ func (p *fairPartition) see(s audit.Step, now sale.Time, changed []sale.Sale) {
 
 // change takes a changed sale as it is after the record, of which the decisions
 // are still to be seen.
-func (p *fairPartition) change(record *sale.Record, to *sale.Sale, now sale.Time) {
+func (p *partition) change(record *sale.Record, to *sale.Sale, now sale.Time) {
 	of := p.sales[to.ID]
 	if of == nil {
 		if to.ID != record.Offset {
@@ -79,14 +79,14 @@ func (p *fairPartition) change(record *sale.Record, to *sale.Sale, now sale.Time
 			p.others[to.Product] = true
 			return
 		}
-		of = newFairSale(p.found.Partition, to)
+		of = newTally(p.found.Partition, to)
 		p.sales[to.ID] = of
 	}
-	of.pauses.change(p, of, to, fairMoment{record.Offset, now})
+	of.pauses.change(p, of, to, moment{record.Offset, now})
 	of.before, of.now = of.now, *to
 }
 
-func (p *fairPartition) asksFor(s *sale.Sale) bool {
+func (p *partition) asksFor(s *sale.Sale) bool {
 	if p.query.Product != "" && s.Product != p.query.Product {
 		return false
 	}
@@ -94,7 +94,7 @@ func (p *fairPartition) asksFor(s *sale.Sale) bool {
 }
 
 // request takes a request's next state.
-func (p *fairPartition) request(record *sale.Record, d *sale.Decision) {
+func (p *partition) request(record *sale.Record, d *sale.Decision) {
 	if d.Request.Reason == sale.ReasonUnknownSale {
 		p.found.Unnamed++
 	}
@@ -107,10 +107,10 @@ func (p *fairPartition) request(record *sale.Record, d *sale.Decision) {
 	switch {
 	case request != nil:
 	case isBuy && d.Request.Offset == record.Offset:
-		request = &fairRequest{offset: record.Offset, sale: of, quantity: buy.Quantity, logged: d.Time}
+		request = &liveRequest{offset: record.Offset, sale: of, quantity: buy.Quantity, logged: d.Time}
 		of.ask(record, &buy)
 	default: // it was paid for, and is remembered no more
-		request = &fairRequest{offset: d.Request.Offset, sale: of, quantity: d.Request.Quantity, state: sale.Confirmed, granted: true}
+		request = &liveRequest{offset: d.Request.Offset, sale: of, quantity: d.Request.Quantity, state: sale.Confirmed, granted: true}
 	}
 	of.decide(request, d)
 	if !request.state.Live() {
@@ -125,7 +125,7 @@ func (p *fairPartition) request(record *sale.Record, d *sale.Decision) {
 }
 
 // await notes a hold that will begin to run.
-func (p *fairPartition) await(request *fairRequest) {
+func (p *partition) await(request *liveRequest) {
 	for len(p.unstarted) > 0 && p.unstarted[0].state != sale.Held {
 		p.unstarted = p.unstarted[1:]
 	}
@@ -133,7 +133,7 @@ func (p *fairPartition) await(request *fairRequest) {
 }
 
 // begin starts the holds that were decided below a start and still run.
-func (p *fairPartition) begin(start sale.Start) {
+func (p *partition) begin(start sale.Start) {
 	passed := 0
 	for ; passed < len(p.unstarted) && p.unstarted[passed].heldSince < start.Below; passed++ {
 		if request := p.unstarted[passed]; request.state == sale.Held {

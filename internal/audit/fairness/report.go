@@ -280,8 +280,8 @@ type Setting struct {
 	To      string `json:"to"`
 }
 
-// fairDefinitions are the comments above, in short, for readers of a report.
-var fairDefinitions = []Definition{
+// definitions are the comments above, in short, for readers of a report.
+var definitions = []Definition{
 	{"time", "Log time: the brokers' timestamps, made monotone per partition. Percentiles are nearest ranks; from 2048 ms on durations are rounded up to 11 significant bits."},
 	{"request", "A buy that named the sale while it was its product's current one. Requests for less than 1 unit, or for more than any sale can have, count no units."},
 	{"grant", "A request's first decision to reserved or held."},
@@ -299,8 +299,8 @@ var fairDefinitions = []Definition{
 	{"digests", "Chained SHA-256 over all records of the partition (offset, time, key, value), and over all decisions, below the offset to which the report goes."},
 }
 
-// fairUnseen is what a report from the log cannot know.
-var fairUnseen = []string{
+// unseen is what a report from the log cannot know.
+var unseen = []string{
 	"Whoever was refused at the door left no record: those above the rate limit, those whom the gate of a sale with policy reject kept out, and those who came when the sale was known to be sold out, closed or not yet open.",
 	"Buyers are pseudonyms. Two of them may be one person; that is for whoever identifies buyers to prevent.",
 	"The time before an ingress accepted a click: networks, queues and devices before it.",

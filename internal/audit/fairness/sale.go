@@ -12,8 +12,8 @@ import (
 	"github.com/anteroomhq/anteroom/pkg/ticket"
 )
 
-// fairSale gathers what a report says of one sale.
-type fairSale struct {
+// tally gathers what a report says of one sale.
+type tally struct {
 	partition   int32
 	created     sale.Settings
 	before, now sale.Sale // before the latest record that changed it, and after
@@ -21,46 +21,46 @@ type fairSale struct {
 	requests, units           int64
 	reserved, held, confirmed int64 // units, as the decisions so far make them
 
-	order    fairOrder
-	waits    fairWaits
+	order    order
+	waits    waits
 	outcomes map[sale.State]Count
-	reasons  map[fairReason]Count
-	buyers   fairBuyers
-	pauses   fairPauses
-	back     fairBack
-	fill     fairFill
+	reasons  map[reason]Count
+	buyers   buyers
+	pauses   pauses
+	back     back
+	fill     fill
 	actions  []Action
 	unlisted int64
 }
 
-type fairWaits struct {
-	clickToLog, logToUnit, logToHoldStart, holdToConfirmation fairTimes
+type waits struct {
+	clickToLog, logToUnit, logToHoldStart, holdToConfirmation durations
 }
 
-type fairReason struct {
+type reason struct {
 	state  sale.State
 	reason sale.Reason
 }
 
-func newFairSale(partition int32, s *sale.Sale) *fairSale {
-	of := &fairSale{
+func newTally(partition int32, s *sale.Sale) *tally {
+	of := &tally{
 		partition: partition, created: s.Settings, before: *s, now: *s,
-		outcomes: make(map[sale.State]Count), reasons: make(map[fairReason]Count),
+		outcomes: make(map[sale.State]Count), reasons: make(map[reason]Count),
 	}
-	of.back.add(fairFree{units: s.Quantity})
+	of.back.add(freeUnits{units: s.Quantity})
 	return of
 }
 
 // ask notes a request as it was made.
-func (f *fairSale) ask(record *sale.Record, buy *sale.Buy) {
-	f.requests++
-	f.units += unitsAsked(buy.Quantity)
-	f.buyers.ask(buy.Buyer)
+func (t *tally) ask(record *sale.Record, buy *sale.Buy) {
+	t.requests++
+	t.units += unitsAsked(buy.Quantity)
+	t.buyers.ask(buy.Buyer)
 	wait := int64(-1)
 	if record.Time >= buy.AcceptedAt { // else the difference may not fit
 		wait = int64(record.Time - buy.AcceptedAt)
 	}
-	f.waits.clickToLog.add(wait, 1)
+	t.waits.clickToLog.add(wait, 1)
 }
 
 // unitsAsked is how many units a request for so many counts as: a refused one
@@ -73,125 +73,125 @@ func unitsAsked(quantity int64) int64 {
 }
 
 // decide takes a request to its next state.
-func (f *fairSale) decide(r *fairRequest, d *sale.Decision) {
+func (t *tally) decide(r *liveRequest, d *sale.Decision) {
 	from, to := r.state, d.Request.State
 	if from == to {
 		return // a hold was extended
 	}
-	f.count(r, d)
+	t.count(r, d)
 	if from == sale.Queued {
-		f.pauses.wait.add(int64(d.Time-r.logged), 1)
+		t.pauses.wait.add(int64(d.Time-r.logged), 1)
 	}
 	switch from {
 	case sale.Reserved:
-		f.reserved -= r.quantity
+		t.reserved -= r.quantity
 	case sale.Held:
-		f.held -= r.quantity
+		t.held -= r.quantity
 	case sale.Confirmed:
-		f.confirmed -= r.quantity
+		t.confirmed -= r.quantity
 	case "", sale.Queued, sale.Waitlisted, sale.SoldOut, sale.Rejected, sale.Released, sale.Expired, sale.Returned: // have no units
 	}
 	r.state = to
 	switch to {
 	case sale.Queued:
-		f.order.wait(r.offset, r.quantity)
-		f.pauses.park()
+		t.order.wait(r.offset, r.quantity)
+		t.pauses.park()
 	case sale.Waitlisted:
-		f.order.wait(r.offset, r.quantity)
+		t.order.wait(r.offset, r.quantity)
 	case sale.Reserved:
-		f.grant(r, d)
-		f.reserved += r.quantity
+		t.grant(r, d)
+		t.reserved += r.quantity
 	case sale.Held:
-		f.grant(r, d)
-		f.held += r.quantity
+		t.grant(r, d)
+		t.held += r.quantity
 		r.heldAt, r.heldSince = d.Time, d.Cause
 	case sale.Confirmed:
-		f.confirmed += r.quantity
-		f.waits.holdToConfirmation.add(int64(d.Time-r.heldAt), 1)
+		t.confirmed += r.quantity
+		t.waits.holdToConfirmation.add(int64(d.Time-r.heldAt), 1)
 	case sale.SoldOut:
-		f.order.leave(r.offset, r.quantity)
+		t.order.leave(r.offset, r.quantity)
 		if d.Request.Reason == sale.ReasonSoldOut {
-			f.order.refuse(r.offset, r.quantity)
+			t.order.refuse(r.offset, r.quantity)
 		}
 	case sale.Rejected:
-		f.order.leave(r.offset, r.quantity)
+		t.order.leave(r.offset, r.quantity)
 	case sale.Released, sale.Expired, sale.Returned:
-		f.order.leave(r.offset, r.quantity)
+		t.order.leave(r.offset, r.quantity)
 		if r.granted {
-			f.back.comeBack(r, to, d.Time)
+			t.back.comeBack(r, to, d.Time)
 		}
 	}
 }
 
 // grant judges a request's first decision that gives it units.
-func (f *fairSale) grant(r *fairRequest, d *sale.Decision) {
+func (t *tally) grant(r *liveRequest, d *sale.Decision) {
 	if r.granted {
 		return // its checkout window opened
 	}
 	r.granted = true
-	f.order.grant(d, r.quantity, min(f.before.Quantity, f.now.Quantity)-f.confirmed)
-	f.back.take(r.quantity, d.Time)
+	t.order.grant(d, r.quantity, min(t.before.Quantity, t.now.Quantity)-t.confirmed)
+	t.back.take(r.quantity, d.Time)
 	if d.Cause != r.offset {
-		f.waits.logToUnit.add(int64(d.Time-r.logged), 1)
+		t.waits.logToUnit.add(int64(d.Time-r.logged), 1)
 	}
 }
 
-func (f *fairSale) count(r *fairRequest, d *sale.Decision) {
+func (t *tally) count(r *liveRequest, d *sale.Decision) {
 	units := unitsAsked(r.quantity)
 	if r.state != "" {
-		was := f.outcomes[r.state]
-		f.outcomes[r.state] = Count{was.Requests - 1, was.Units - units}
+		was := t.outcomes[r.state]
+		t.outcomes[r.state] = Count{was.Requests - 1, was.Units - units}
 	}
-	is := f.outcomes[d.Request.State]
-	f.outcomes[d.Request.State] = Count{is.Requests + 1, is.Units + units}
+	is := t.outcomes[d.Request.State]
+	t.outcomes[d.Request.State] = Count{is.Requests + 1, is.Units + units}
 	if d.Request.Reason != "" {
-		of := fairReason{d.Request.State, d.Request.Reason}
-		told := f.reasons[of]
-		f.reasons[of] = Count{told.Requests + 1, told.Units + units}
+		of := reason{d.Request.State, d.Request.Reason}
+		told := t.reasons[of]
+		t.reasons[of] = Count{told.Requests + 1, told.Units + units}
 	}
 }
 
 // settle comes after the decisions of a record that changed the sale.
-func (f *fairSale) settle(now sale.Time) {
-	f.back.resize(f.now.Quantity-f.before.Quantity, now)
-	f.before = f.now
-	if f.now.OpenedAt != 0 {
-		f.fill.see(now, f.now.OpenedAt, Point{
-			Quantity: f.now.Quantity, Confirmed: f.confirmed, Taken: f.reserved + f.held + f.confirmed,
+func (t *tally) settle(now sale.Time) {
+	t.back.resize(t.now.Quantity-t.before.Quantity, now)
+	t.before = t.now
+	if t.now.OpenedAt != 0 {
+		t.fill.see(now, t.now.OpenedAt, Point{
+			Quantity: t.now.Quantity, Confirmed: t.confirmed, Taken: t.reserved + t.held + t.confirmed,
 		})
 	}
 }
 
-// fairStates is the order in which a report has the outcomes.
-var fairStates = []sale.State{
+// outcomeOrder is the order in which a report has the outcomes.
+var outcomeOrder = []sale.State{
 	sale.Confirmed, sale.Held, sale.Reserved, sale.Waitlisted, sale.Queued,
 	sale.Expired, sale.Released, sale.Returned, sale.SoldOut, sale.Rejected,
 }
 
-func (f *fairSale) report(now sale.Time) SaleReport {
+func (t *tally) report(now sale.Time) SaleReport {
 	r := SaleReport{
-		Sale: ticket.PublicID(f.partition, int64(f.now.ID)), Partition: f.partition, Product: f.now.Product, Stage: f.now.Stage,
-		CreatedAt: event.Instant(f.now.CreatedAt), OpenedAt: event.Instant(f.now.OpenedAt), ClosedAt: event.Instant(f.now.ClosedAt),
-		Requests: f.requests, Units: f.units,
-		Order: f.order.report(),
+		Sale: ticket.PublicID(t.partition, int64(t.now.ID)), Partition: t.partition, Product: t.now.Product, Stage: t.now.Stage,
+		CreatedAt: event.Instant(t.now.CreatedAt), OpenedAt: event.Instant(t.now.OpenedAt), ClosedAt: event.Instant(t.now.ClosedAt),
+		Requests: t.requests, Units: t.units,
+		Order: t.order.report(),
 		Waits: Waits{
-			ClickToLog: f.waits.clickToLog.report(), LogToUnit: f.waits.logToUnit.report(),
-			LogToHoldStart: f.waits.logToHoldStart.report(), HoldToConfirmation: f.waits.holdToConfirmation.report(),
+			ClickToLog: t.waits.clickToLog.report(), LogToUnit: t.waits.logToUnit.report(),
+			LogToHoldStart: t.waits.logToHoldStart.report(), HoldToConfirmation: t.waits.holdToConfirmation.report(),
 		},
 		Outcomes: []Outcome{}, Reasons: []Reason{},
-		Duplicates: f.reasons[fairReason{sale.Rejected, sale.ReasonDuplicate}].Requests,
-		Buyers:     f.buyers.report(), Pauses: f.pauses.report(&f.now, now), Back: f.back.report(), Fill: f.fill.report(&f.now, f.confirmed),
-		Created: f.created, Settings: f.now.Settings, Actions: f.actions, Unlisted: f.unlisted,
+		Duplicates: t.reasons[reason{sale.Rejected, sale.ReasonDuplicate}].Requests,
+		Buyers:     t.buyers.report(), Pauses: t.pauses.report(&t.now, now), Back: t.back.report(), Fill: t.fill.report(&t.now, t.confirmed),
+		Created: t.created, Settings: t.now.Settings, Actions: t.actions, Unlisted: t.unlisted,
 	}
-	for _, state := range fairStates {
-		if of := f.outcomes[state]; of.Requests > 0 {
+	for _, state := range outcomeOrder {
+		if of := t.outcomes[state]; of.Requests > 0 {
 			r.Outcomes = append(r.Outcomes, Outcome{
 				State: state, Requests: of.Requests, Units: of.Units,
-				RequestShare: share(of.Requests, f.requests), UnitShare: share(of.Units, f.units),
+				RequestShare: share(of.Requests, t.requests), UnitShare: share(of.Units, t.units),
 			})
 		}
 	}
-	for of, count := range f.reasons {
+	for of, count := range t.reasons {
 		r.Reasons = append(r.Reasons, Reason{State: of.state, Reason: of.reason, Requests: count.Requests, Units: count.Units})
 	}
 	slices.SortFunc(r.Reasons, func(a, b Reason) int {
@@ -207,14 +207,14 @@ func share(part, whole int64) float64 {
 	return float64(part) / float64(whole)
 }
 
-// fairBuyers counts requests by buyer.
-type fairBuyers struct {
+// buyers counts requests by buyer.
+type buyers struct {
 	requests map[uint64]int32 // by the buyer's hash
 	most     int32
 	mostBy   sale.Buyer
 }
 
-func (b *fairBuyers) ask(buyer sale.Buyer) {
+func (b *buyers) ask(buyer sale.Buyer) {
 	if b.requests == nil {
 		b.requests = make(map[uint64]int32)
 	}
@@ -227,7 +227,7 @@ func (b *fairBuyers) ask(buyer sale.Buyer) {
 	}
 }
 
-func (b *fairBuyers) report() Buyers {
+func (b *buyers) report() Buyers {
 	buyers := make(map[int64]int64)
 	for _, made := range b.requests {
 		buyers[int64(made)]++

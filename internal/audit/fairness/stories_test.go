@@ -12,11 +12,11 @@ import (
 
 // What random logs seldom have.
 
-// TestFairOrderQuantityRaised: a record that raises the quantity may first give
+// TestOrderQuantityRaised: a record that raises the quantity may first give
 // what fell due before it, by the quantity that was.
-func TestFairOrderQuantityRaised(t *testing.T) {
+func TestOrderQuantityRaised(t *testing.T) {
 	t.Parallel()
-	s := newFairStory(t)
+	s := newStory(t)
 	of := s.create(sale.Settings{Quantity: 2, Policy: sale.PolicyWaitlist, WaitlistCapacity: 10})
 	s.buys(of, 2)
 	s.add("", sale.Tick{Committed: 4})
@@ -29,11 +29,11 @@ func TestFairOrderQuantityRaised(t *testing.T) {
 	}
 }
 
-// TestFairOrderRefusedAfterPause: whom a pause kept and its end refused waits no
+// TestOrderRefusedAfterPause: whom a pause kept and its end refused waits no
 // more.
-func TestFairOrderRefusedAfterPause(t *testing.T) {
+func TestOrderRefusedAfterPause(t *testing.T) {
 	t.Parallel()
-	s := newFairStory(t)
+	s := newStory(t)
 	of := s.create(sale.Settings{Quantity: 5, Policy: sale.PolicyWaitlist, WaitlistCapacity: 10})
 	s.add("ring", sale.Pause{Sale: of})
 	s.buy(of, "two", 2)
@@ -45,30 +45,30 @@ func TestFairOrderRefusedAfterPause(t *testing.T) {
 	}
 }
 
-// TestFairOrderForgets: of those who were told sold_out, only who asked for less
+// TestOrderForgets: of those who were told sold_out, only who asked for less
 // than all before is kept.
-func TestFairOrderForgets(t *testing.T) {
+func TestOrderForgets(t *testing.T) {
 	t.Parallel()
-	var o fairOrder
+	var o order
 	for offset, quantity := range []int64{3, 3, 4, 2, 2, 3} {
 		o.refuse(sale.Offset(offset+10), quantity)
 	}
 	o.refuse(9, 2)
-	if diff := cmp.Diff([]fairRefusal{{2, 9}}, o.soldOut, cmp.AllowUnexported(fairRefusal{})); diff != "" {
+	if diff := cmp.Diff([]refusal{{2, 9}}, o.soldOut, cmp.AllowUnexported(refusal{})); diff != "" {
 		t.Errorf("kept (-want +got):\n%s", diff)
 	}
 	o.refuse(20, 1)
 	o.refuse(21, 1)
-	if diff := cmp.Diff([]fairRefusal{{2, 9}, {1, 20}}, o.soldOut, cmp.AllowUnexported(fairRefusal{})); diff != "" {
+	if diff := cmp.Diff([]refusal{{2, 9}, {1, 20}}, o.soldOut, cmp.AllowUnexported(refusal{})); diff != "" {
 		t.Errorf("kept (-want +got):\n%s", diff)
 	}
 }
 
-// TestFairPausesHolds: a hold counts once, however many pauses move its end; a
+// TestPausesHolds: a hold counts once, however many pauses move its end; a
 // pause of no length moves none.
-func TestFairPausesHolds(t *testing.T) {
+func TestPausesHolds(t *testing.T) {
 	t.Parallel()
-	s := newFairStory(t)
+	s := newStory(t)
 	of := s.create(sale.Settings{Quantity: 2, Policy: sale.PolicyQueue})
 	s.buys(of, 1)
 	s.add("", sale.Tick{Committed: 3})
@@ -76,7 +76,7 @@ func TestFairPausesHolds(t *testing.T) {
 		s.after(100).add("ring", sale.Pause{Sale: of})
 		s.after(lasts).add("ring", sale.Resume{Sale: of})
 	}
-	pauses := judged(fairStepsOf(t, s.records), Query{})[of].Pauses
+	pauses := judged(stepsOf(t, s.records), Query{})[of].Pauses
 	var moved []int64
 	for _, p := range pauses.Listed {
 		moved = append(moved, p.HoldsMoved)
@@ -86,26 +86,26 @@ func TestFairPausesHolds(t *testing.T) {
 	}
 }
 
-// TestFairTimesOfOddClocks: no two clocks are so far apart that it cannot be
+// TestTimesOfOddClocks: no two clocks are so far apart that it cannot be
 // told.
-func TestFairTimesOfOddClocks(t *testing.T) {
+func TestTimesOfOddClocks(t *testing.T) {
 	t.Parallel()
-	s := newFairStory(t)
+	s := newStory(t)
 	of := s.create(sale.Settings{Quantity: 2, Policy: sale.PolicyQueue})
 	s.buys(of, 2)
 	s.records[2].Time = math.MinInt64
 	s.records[3].Time = math.MaxInt64
-	click := judged(fairStepsOf(t, s.records), Query{})[of].Waits.ClickToLog
-	if click.Negative != 1 || click.Count != 1 || click.Max != math.MaxInt64-int64(fairStoryBegins)+5 {
+	click := judged(stepsOf(t, s.records), Query{})[of].Waits.ClickToLog
+	if click.Negative != 1 || click.Count != 1 || click.Max != math.MaxInt64-int64(storyBegins)+5 {
 		t.Errorf("%+v", click)
 	}
 }
 
-// TestFairRemembersTheLive: what is over is forgotten.
-func TestFairRemembersTheLive(t *testing.T) {
+// TestRemembersTheLive: what is over is forgotten.
+func TestRemembersTheLive(t *testing.T) {
 	t.Parallel()
-	p := newFairPartition(0, Query{})
-	for _, s := range fairStepsOf(t, eventful(t, "a break")) {
+	p := newPartition(0, Query{})
+	for _, s := range stepsOf(t, eventful(t, "a break")) {
 		p.see(audit.Step{Record: &s.record, Decisions: s.decisions}, s.now, s.changed)
 		live := 0
 		for _, of := range p.sales {
@@ -121,10 +121,10 @@ func TestFairRemembersTheLive(t *testing.T) {
 	}
 }
 
-// TestFairFillSteps: the steps double as soon as there would be one too many.
-func TestFairFillSteps(t *testing.T) {
+// TestFillSteps: the steps double as soon as there would be one too many.
+func TestFillSteps(t *testing.T) {
 	t.Parallel()
-	var f fairFill
+	var f fill
 	for taken, after := range []sale.Time{0, 120, 121, 239} {
 		f.see(1000+after, 1000, Point{Quantity: 9, Taken: int64(taken)})
 	}

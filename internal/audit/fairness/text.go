@@ -12,7 +12,7 @@ import (
 // WriteText writes the report for a terminal. What others have written in it
 // is shown so that no terminal obeys it.
 func (r *Report) WriteText(out io.Writer) error {
-	t := &fairText{}
+	t := &blocks{}
 	for i := range r.Sales {
 		t.sale(&r.Sales[i])
 	}
@@ -22,7 +22,7 @@ func (r *Report) WriteText(out io.Writer) error {
 	}
 	t.line("The log, topic id %s", r.Topic)
 	for _, p := range r.Partitions {
-		t.row("partition %d", "%s and %s below offset %d, the last at %s", p.Partition, many(p.Records, "record"), many(p.Decisions, "decision"), p.Next, instantText(p.Time))
+		t.row("partition %d", "%s and %s below offset %d, the last at %s", p.Partition, many(p.Records, "record"), many(p.Decisions, "decision"), p.Next, p.Time)
 		t.row("", "record digest %s", p.RecordDigest)
 		t.row("", "decision digest %s", p.DecisionDigest)
 		if p.Malformed+p.Unnamed > 0 {
@@ -46,19 +46,19 @@ func (r *Report) WriteText(out io.Writer) error {
 	return nil
 }
 
-// fairText is blocks of lines and of rows with a name.
-type fairText struct {
+// blocks is blocks of lines and of rows with a name.
+type blocks struct {
 	out  bytes.Buffer
 	rows *tabwriter.Writer // of the block; nil between blocks
 }
 
-func (t *fairText) line(format string, values ...any) {
+func (t *blocks) line(format string, values ...any) {
 	t.flush()
 	fmt.Fprintf(&t.out, format+"\n", values...)
 }
 
 // wrapped adds text in lines that fit a terminal, all but the first indented.
-func (t *fairText) wrapped(text string) {
+func (t *blocks) wrapped(text string) {
 	const width = 96
 	line := " "
 	for word := range strings.FieldsSeq(text) {
@@ -72,7 +72,7 @@ func (t *fairText) wrapped(text string) {
 }
 
 // row adds a line to a block. Where the name takes values they are first.
-func (t *fairText) row(name, format string, values ...any) {
+func (t *blocks) row(name, format string, values ...any) {
 	if t.rows == nil {
 		t.rows = tabwriter.NewWriter(&t.out, 0, 0, 2, ' ', 0)
 	}
@@ -81,7 +81,7 @@ func (t *fairText) row(name, format string, values ...any) {
 	fmt.Fprintf(t.rows, format+"\n", values[named:]...)
 }
 
-func (t *fairText) flush() {
+func (t *blocks) flush() {
 	if t.rows != nil {
 		t.rows.Flush()
 		t.rows = nil
@@ -89,9 +89,9 @@ func (t *fairText) flush() {
 }
 
 // end leaves a line free.
-func (t *fairText) end() { t.line("") }
+func (t *blocks) end() { t.line("") }
 
-func (t *fairText) sale(s *SaleReport) {
+func (t *blocks) sale(s *SaleReport) {
 	t.line("Sale %s of %s, %s", s.Sale, legible(string(s.Product)), s.Stage)
 	t.line("  %s", s.Order.verdict())
 	for i := range s.Order.Listed {
@@ -101,7 +101,7 @@ func (t *fairText) sale(s *SaleReport) {
 		t.line("    and %s more", grouped(more))
 	}
 	t.end()
-	t.row("created", "%s", instantText(s.CreatedAt))
+	t.row("created", "%s", s.CreatedAt)
 	t.row("opened", "%s", whenText(s.OpenedAt, "not yet"))
 	t.row("closed", "%s", whenText(s.ClosedAt, "not yet"))
 	t.row("requests", "%s for %s by %s", grouped(s.Requests), many(s.Units, "unit"), many(s.Buyers.Buyers, "buyer"))
@@ -118,7 +118,7 @@ func (t *fairText) sale(s *SaleReport) {
 	t.settings(s)
 }
 
-func (t *fairText) times(s *SaleReport) {
+func (t *blocks) times(s *SaleReport) {
 	t.row("WAITED", "COUNT\tP50\tP90\tP99\tMAX\t")
 	for _, of := range s.timesInOrder() {
 		row := "-\t-\t-\t-"
@@ -130,7 +130,7 @@ func (t *fairText) times(s *SaleReport) {
 	t.end()
 }
 
-func (t *fairText) outcomes(s *SaleReport) {
+func (t *blocks) outcomes(s *SaleReport) {
 	t.row("OUTCOME", "REQUESTS\tSHARE\tUNITS\tSHARE")
 	for _, o := range s.Outcomes {
 		t.row(outcomeText(o.State), "%s\t%s\t%s\t%s", grouped(o.Requests), percent(o.RequestShare), grouped(o.Units), percent(o.UnitShare))
@@ -151,7 +151,7 @@ func (t *fairText) outcomes(s *SaleReport) {
 	t.end()
 }
 
-func (t *fairText) events(s *SaleReport) {
+func (t *blocks) events(s *SaleReport) {
 	t.row("pauses", "%s, %s together; %s kept; the ends of %s moved", grouped(s.Pauses.Count), durationText(s.Pauses.Total), manyWere(s.Pauses.Parked, "request"), manyWere(s.Pauses.HoldsMoved, "hold"))
 	t.row("expired", "%s, %s", many(s.Back.Expired.Requests, "hold"), many(s.Back.Expired.Units, "unit"))
 	t.row("released", "%s, %s", many(s.Back.Released.Requests, "request"), many(s.Back.Released.Units, "unit"))
@@ -167,7 +167,7 @@ func lie(units int64) string {
 	return grouped(units) + " lie"
 }
 
-func (t *fairText) settings(s *SaleReport) {
+func (t *blocks) settings(s *SaleReport) {
 	t.row("SETTING", "CREATED WITH\tIN THE END")
 	created := settingsInOrder(s.Created)
 	for i, is := range settingsInOrder(s.Settings) {
@@ -177,7 +177,7 @@ func (t *fairText) settings(s *SaleReport) {
 	t.row("OFFSET", "TIME\tACTION\tRESULT\tACTOR\tREASON\tCHANGES")
 	for i := range s.Actions {
 		a := &s.Actions[i]
-		t.row("%d", "%s\t%s\t%s\t%s\t%s\t%s", a.Offset, instantText(a.Time), a.Action, a.Result, cmp.Or(legible(a.Actor), "-"), cmp.Or(legible(a.Reason), "-"), a.words())
+		t.row("%d", "%s\t%s\t%s\t%s\t%s\t%s", a.Offset, a.Time, a.Action, a.Result, cmp.Or(legible(a.Actor), "-"), cmp.Or(legible(a.Reason), "-"), a.words())
 	}
 	if s.Unlisted > 0 {
 		t.row("", "and %s more", grouped(s.Unlisted))

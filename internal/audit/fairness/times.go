@@ -6,14 +6,14 @@ import (
 	"slices"
 )
 
-// fairTimes counts durations. It keeps one number for each that differs in its
+// durations counts durations. It keeps one number for each that differs in its
 // first 11 bits, so a sale with few requests needs little: a report has several
 // of these for each sale, and a log may have thousands of sales.
-type fairTimes struct {
+type durations struct {
 	count, negative, longest int64
 
 	counts map[int64]int64 // by the duration, rounded up
-	bins   [len(fairBins)]int64
+	bins   [len(binStarts)]int64
 }
 
 const (
@@ -23,8 +23,8 @@ const (
 	day    = 24 * hour
 )
 
-// fairBins are where the bins of histograms begin, in milliseconds.
-var fairBins = [...]int64{
+// binStarts are where the bins of histograms begin, in milliseconds.
+var binStarts = [...]int64{
 	0, 1, 2, 5, 10, 20, 50, 100, 200, 500,
 	second, 2 * second, 5 * second, 10 * second, 30 * second,
 	minute, 2 * minute, 5 * minute, 10 * minute, 30 * minute,
@@ -33,7 +33,7 @@ var fairBins = [...]int64{
 }
 
 // add counts a duration so many times.
-func (t *fairTimes) add(ms, times int64) {
+func (t *durations) add(ms, times int64) {
 	if ms < 0 {
 		t.negative += times
 		return
@@ -44,7 +44,7 @@ func (t *fairTimes) add(ms, times int64) {
 	t.count += times
 	t.longest = max(t.longest, ms)
 	t.counts[roundedUp(ms)] += times
-	bin, found := slices.BinarySearch(fairBins[:], ms)
+	bin, found := slices.BinarySearch(binStarts[:], ms)
 	if !found {
 		bin--
 	}
@@ -59,7 +59,7 @@ func roundedUp(ms int64) int64 {
 	return ms | (1<<dropped - 1)
 }
 
-func (t *fairTimes) report() Times {
+func (t *durations) report() Times {
 	r := Times{Count: t.count, Negative: t.negative, Max: t.longest, Histogram: []Bin{}}
 	if t.count == 0 {
 		return r
@@ -84,9 +84,9 @@ func (t *fairTimes) report() Times {
 		if count == 0 && len(r.Histogram) == 0 {
 			continue
 		}
-		bin := Bin{From: fairBins[i], Count: count}
-		if i+1 < len(fairBins) {
-			bin.To = fairBins[i+1]
+		bin := Bin{From: binStarts[i], Count: count}
+		if i+1 < len(binStarts) {
+			bin.To = binStarts[i+1]
 		}
 		r.Histogram = append(r.Histogram, bin)
 	}

@@ -4,22 +4,22 @@ import (
 	"github.com/anteroomhq/anteroom/pkg/sale"
 )
 
-// fairBack follows free units: first come, first got.
-type fairBack struct {
+// back follows free units: first come, first got.
+type back struct {
 	expired, released, returned Count
-	idle                        fairTimes
-	free                        []fairFree // in the order in which they became free
-	owed                        int64      // got in a record that adds them
+	idle                        durations
+	free                        []freeUnits // in the order in which they became free
+	owed                        int64       // got in a record that adds them
 }
 
-// fairFree is units that became free together.
-type fairFree struct {
+// freeUnits is units that became free together.
+type freeUnits struct {
 	at       sale.Time
 	units    int64
 	cameBack bool // else the sale began with them, or got them
 }
 
-func (b *fairBack) add(f fairFree) {
+func (b *back) add(f freeUnits) {
 	if last := len(b.free) - 1; last >= 0 && b.free[last].at == f.at && b.free[last].cameBack == f.cameBack {
 		b.free[last].units += f.units
 		return
@@ -27,7 +27,7 @@ func (b *fairBack) add(f fairFree) {
 	b.free = append(b.free, f)
 }
 
-func (b *fairBack) comeBack(r *fairRequest, to sale.State, at sale.Time) {
+func (b *back) comeBack(r *liveRequest, to sale.State, at sale.Time) {
 	of := &b.released
 	switch to {
 	case sale.Expired:
@@ -38,11 +38,11 @@ func (b *fairBack) comeBack(r *fairRequest, to sale.State, at sale.Time) {
 	}
 	of.Requests++
 	of.Units += r.quantity
-	b.add(fairFree{at: at, units: r.quantity, cameBack: true})
+	b.add(freeUnits{at: at, units: r.quantity, cameBack: true})
 }
 
 // take gives units to a request.
-func (b *fairBack) take(units int64, at sale.Time) {
+func (b *back) take(units int64, at sale.Time) {
 	for units > 0 && len(b.free) > 0 {
 		f := &b.free[0]
 		got := min(units, f.units)
@@ -59,11 +59,11 @@ func (b *fairBack) take(units int64, at sale.Time) {
 
 // resize adds units to a sale, or takes free ones away. It comes after the
 // record's decisions, which may have given some of them.
-func (b *fairBack) resize(units int64, at sale.Time) {
+func (b *back) resize(units int64, at sale.Time) {
 	units -= b.owed
 	b.owed = 0
 	if units > 0 {
-		b.add(fairFree{at: at, units: units})
+		b.add(freeUnits{at: at, units: units})
 	}
 	for last := len(b.free) - 1; units < 0 && last >= 0; last-- {
 		gone := min(-units, b.free[last].units)
@@ -74,7 +74,7 @@ func (b *fairBack) resize(units int64, at sale.Time) {
 	}
 }
 
-func (b *fairBack) report() Back {
+func (b *back) report() Back {
 	r := Back{
 		Expired: b.expired, Released: b.released, Returned: b.returned,
 		Units: b.expired.Units + b.released.Units + b.returned.Units, Idle: b.idle.report(),
@@ -87,12 +87,12 @@ func (b *fairBack) report() Back {
 	return r
 }
 
-// fairSteps is how many steps of the filling a report has at most.
-const fairSteps = 240
+// maxSteps is how many steps of the filling a report has at most.
+const maxSteps = 240
 
-// fairFill follows how a sale fills, in steps that double whenever they have
+// fill follows how a sale fills, in steps that double whenever they have
 // become too many.
-type fairFill struct {
+type fill struct {
 	opened                sale.Time
 	step                  int64 // milliseconds
 	points                []Point
@@ -100,7 +100,7 @@ type fairFill struct {
 }
 
 // see takes the state after a record, of which all but After is set.
-func (f *fairFill) see(now, opened sale.Time, p Point) {
+func (f *fill) see(now, opened sale.Time, p Point) {
 	if f.step == 0 {
 		f.step, f.opened = 1, opened
 	}
@@ -119,7 +119,7 @@ func (f *fairFill) see(now, opened sale.Time, p Point) {
 			return
 		}
 	}
-	for p.After/f.step >= fairSteps {
+	for p.After/f.step >= maxSteps {
 		f.coarsen()
 		last = len(f.points) - 1
 	}
@@ -131,7 +131,7 @@ func (f *fairFill) see(now, opened sale.Time, p Point) {
 }
 
 // coarsen doubles the steps. The last point of each stays.
-func (f *fairFill) coarsen() {
+func (f *fill) coarsen() {
 	f.step *= 2
 	kept := f.points[:0]
 	for _, p := range f.points {
@@ -144,7 +144,7 @@ func (f *fairFill) coarsen() {
 	f.points = kept
 }
 
-func (f *fairFill) report(s *sale.Sale, confirmed int64) Fill {
+func (f *fill) report(s *sale.Sale, confirmed int64) Fill {
 	return Fill{
 		Quantity: s.Quantity, Confirmed: confirmed, Rate: share(confirmed, s.Quantity),
 		SoldOut: f.soldOut, AllConfirmed: f.allConfirmed, Points: append([]Point{}, f.points...),

@@ -34,7 +34,7 @@ func (o *Order) afterSoldOutText() string {
 // words says what an inversion was.
 func (i *Inversion) words() string {
 	return fmt.Sprintf("record %d, decision %d, %s: request %d got %s while request %d waited for %d (%s passed over)",
-		i.Cause, i.Index, instantText(i.Time), i.Request, many(i.Quantity, "unit"), i.Earlier, i.EarlierQuantity, manyWere(i.PassedOver, "request"))
+		i.Cause, i.Index, i.Time, i.Request, many(i.Quantity, "unit"), i.Earlier, i.EarlierQuantity, manyWere(i.PassedOver, "request"))
 }
 
 // words says what an action changed.
@@ -140,7 +140,7 @@ func whenText(i event.Instant, never string) string {
 	if i == 0 {
 		return never
 	}
-	return instantText(i)
+	return i.String()
 }
 
 // outcomeText names a state for readers.

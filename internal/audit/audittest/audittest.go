@@ -7,7 +7,9 @@ import (
 	"cmp"
 	"context"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/go-json-experiment/json"
@@ -80,7 +82,28 @@ func (r *reader) Read(ctx context.Context) ([]event.Entry, error) {
 
 func (r *reader) Close() {}
 
-// File reads a log as testdata/logs has them.
+// Golden is the folder of golden logs, as tests of the packages beside see it.
+const Golden = "../../../testdata/logs"
+
+// Files gives where the logs of folders are, by their names.
+func Files(t testing.TB, folders ...string) map[string]string {
+	t.Helper()
+	files := make(map[string]string)
+	for _, folder := range folders {
+		paths, err := filepath.Glob(filepath.Join(folder, "*.jsonl"))
+		if err != nil || len(paths) == 0 {
+			t.Fatalf("%s: %d logs, %v", folder, len(paths), err)
+		}
+		for _, path := range paths {
+			if name := strings.TrimSuffix(filepath.Base(path), ".jsonl"); !strings.HasSuffix(name, ".decisions") {
+				files[name] = path
+			}
+		}
+	}
+	return files
+}
+
+// File reads a log as the golden ones are written.
 func File(t testing.TB, path string) []event.Entry {
 	t.Helper()
 	text, err := os.ReadFile(path)

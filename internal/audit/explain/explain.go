@@ -19,7 +19,7 @@ var ErrNoRequest = errors.New("no request")
 // replays the partition once, from the request's sale on or from the beginning;
 // to the end, unless nothing can happen to the request any more, and for a
 // duplicate once more for the request that counts. The errors wrap ErrNoRequest
-// where the record is no request, and ErrTruncated where the log does not have
+// where the record is no request, and [audit.ErrTruncated] where the log does not have
 // it any more.
 func Request(ctx context.Context, h *audit.History, partition int32, offset sale.Offset) (*Story, error) {
 	bought, err := request(ctx, h, partition, offset)

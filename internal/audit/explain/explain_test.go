@@ -19,11 +19,11 @@ import (
 
 var updateStories = flag.Bool("update-stories", false, "write the stories of the golden logs anew")
 
-// TestExplainGoldenLogs tells the story of every request of the golden logs.
+// TestGoldenLogs tells the story of every request of the golden logs.
 // The stories are in testdata/stories, a file for each log.
-func TestExplainGoldenLogs(t *testing.T) {
+func TestGoldenLogs(t *testing.T) {
 	t.Parallel()
-	for name, path := range explainFiles(t) {
+	for name, path := range audittest.Files(t, audittest.Golden, "testdata/stories") {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			entries := audittest.File(t, path)
@@ -64,12 +64,12 @@ func storiesOf(t *testing.T, entries []event.Entry) string {
 	return text.String()
 }
 
-// TestExplainGoldenLogsCoverAll shows that whatever can happen is in a golden
+// TestGoldenLogsCoverAll shows that whatever can happen is in a golden
 // log's stories.
-func TestExplainGoldenLogsCoverAll(t *testing.T) {
+func TestGoldenLogsCoverAll(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
-	for _, path := range explainFiles(t) {
+	for _, path := range audittest.Files(t, audittest.Golden, "testdata/stories") {
 		entries := audittest.File(t, path)
 		h := &audit.History{Log: &audittest.Log{Entries: [][]event.Entry{entries}}}
 		for i := range entries {
@@ -110,8 +110,8 @@ func TestExplainGoldenLogsCoverAll(t *testing.T) {
 	}
 }
 
-// TestExplainRefuses shows what is said of an id that no request has.
-func TestExplainRefuses(t *testing.T) {
+// TestRefuses shows what is said of an id that no request has.
+func TestRefuses(t *testing.T) {
 	t.Parallel()
 	entries := audittest.File(t, "../../../testdata/logs/release.jsonl")
 	whole := &audittest.Log{Entries: [][]event.Entry{entries, nil}}
@@ -138,9 +138,9 @@ func TestExplainRefuses(t *testing.T) {
 	}
 }
 
-// TestExplainADuplicateAlone tells of a duplicate whose first request the log
+// TestDuplicateAlone tells of a duplicate whose first request the log
 // does not have any more.
-func TestExplainADuplicateAlone(t *testing.T) {
+func TestDuplicateAlone(t *testing.T) {
 	t.Parallel()
 	entries := audittest.File(t, "testdata/stories/limits.jsonl")
 	h := &audit.History{Log: &audittest.Log{Entries: [][]event.Entry{entries}, Start: 7}, Snapshots: audittest.Snapshot{Entries: entries, At: 7}}
@@ -154,8 +154,8 @@ func TestExplainADuplicateAlone(t *testing.T) {
 	}
 }
 
-// TestExplainReadsNoFurther shows that a story that is told ends the replay.
-func TestExplainReadsNoFurther(t *testing.T) {
+// TestReadsNoFurther shows that a story that is told ends the replay.
+func TestReadsNoFurther(t *testing.T) {
 	t.Parallel()
 	entries := audittest.File(t, "testdata/stories/limits.jsonl")
 	for len(entries) < 1000 {

@@ -41,9 +41,9 @@ func atTurn(t *rapid.T, records []sale.Record, at sale.Offset) (sale.Snapshot, i
 	return core.Snapshot(), len(changes.Decisions) - 1
 }
 
-// TestExplainAgreesWithTheDecisions tells the story of each request of random
+// TestAgreesWithTheDecisions tells the story of each request of random
 // logs and holds its facts against what the core decided.
-func TestExplainAgreesWithTheDecisions(t *testing.T) {
+func TestAgreesWithTheDecisions(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		n := audittest.Decide(saletest.Log(t))
@@ -307,7 +307,7 @@ func TestShelfFollowsTheCore(t *testing.T) {
 // TestShelfFollowsGoldenLogs is the same over the golden logs.
 func TestShelfFollowsGoldenLogs(t *testing.T) {
 	t.Parallel()
-	for name, path := range explainFiles(t) {
+	for name, path := range audittest.Files(t, audittest.Golden, "testdata/stories") {
 		entries := audittest.File(t, path)
 		h := &audit.History{Log: &audittest.Log{Entries: [][]event.Entry{entries}}}
 		for i := range entries {
@@ -323,9 +323,9 @@ func TestShelfFollowsGoldenLogs(t *testing.T) {
 	}
 }
 
-// TestExplainFromSnapshots shows that a story is the same from a snapshot on,
+// TestFromSnapshots shows that a story is the same from a snapshot on,
 // and less where the log has lost the sale's beginning.
-func TestExplainFromSnapshots(t *testing.T) {
+func TestFromSnapshots(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		n := audittest.Decide(saletest.Log(t))

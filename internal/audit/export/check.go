@@ -70,12 +70,12 @@ type Observer interface {
 // A partition is decided up to the first record that is missing or not in its
 // place; the ones after it are.
 func Check(ctx context.Context, from io.Reader, observer Observer) (*Report, error) {
-	c := &exportCheck{lines: newLineReader(from, 0), sum: sha256.New(), observer: observer}
+	c := &checking{lines: newLineReader(from, 0), sum: sha256.New(), observer: observer}
 	text, err := c.lines.next()
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	if c.head, err = readExportHead(text); err != nil {
+	if c.head, err = readHead(text); err != nil {
 		return nil, err
 	}
 	c.sum.Write(text)
@@ -97,12 +97,12 @@ func Check(ctx context.Context, from io.Reader, observer Observer) (*Report, err
 	return nil, ctx.Err()
 }
 
-// exportCheck is a check under way.
-type exportCheck struct {
+// checking is a check under way.
+type checking struct {
 	lines    *lineReader
 	sum      hash.Hash // over the lines before
 	observer Observer
-	head     *exportHead
+	head     *headLine
 	report   Report
 	current  *checkedPartition // nil between partitions
 	done     bool
@@ -120,12 +120,12 @@ type checkedPartition struct {
 }
 
 // line takes the next line. An error means that the check cannot go on.
-func (c *exportCheck) line(text []byte) error {
+func (c *checking) line(text []byte) error {
 	if c.done {
 		c.differs("the end of the export", "nothing after the line \"done\"", "another line")
 		return nil
 	}
-	line, err := readExportLine(text)
+	line, err := readLine(text)
 	if err != nil {
 		c.differs("a line that cannot be read", "one that an export writes", err.Error())
 		c.stop()
@@ -150,7 +150,7 @@ func (c *exportCheck) line(text []byte) error {
 	return nil
 }
 
-func (c *exportCheck) begin(b *exportBegin) {
+func (c *checking) begin(b *beginLine) {
 	c.leave()
 	place := len(c.report.Partitions)
 	if place >= len(c.head.Partitions) || c.head.Partitions[place].Partition != b.Partition {
@@ -172,7 +172,7 @@ func (c *exportCheck) begin(b *exportBegin) {
 }
 
 // begun gives the state that a partition's replay begins with.
-func (b *exportBegin) begun() (audit.State, error) {
+func (b *beginLine) begun() (audit.State, error) {
 	if b.From == 0 {
 		if b.State != nil || b.ChainStart != 0 || b.RecordDigest != (hexDigest{}) || b.DecisionDigest != (hexDigest{}) {
 			return audit.State{}, errors.New("something before the first record")
@@ -192,7 +192,7 @@ func (b *exportBegin) begun() (audit.State, error) {
 	return audit.State{Core: core, RecordChain: event.Digest(b.RecordDigest), DecisionChain: event.Digest(b.DecisionDigest), ChainStart: b.ChainStart}, nil
 }
 
-func (c *exportCheck) record(x *exportRecord) error {
+func (c *checking) record(x *recordLine) error {
 	p := c.current
 	if p.stopped {
 		return nil
@@ -240,10 +240,10 @@ func (c *exportCheck) record(x *exportRecord) error {
 }
 
 // compare compares what a record has decided with what the export says.
-func (c *exportCheck) compare(exported []exportDecision, decided []sale.Decision) {
+func (c *checking) compare(exported []decision, decided []sale.Decision) {
 	for i := range min(len(exported), len(decided)) {
 		if !exported[i].is(&decided[i]) {
-			expected, found := differing(exportDecisionOf(&decided[i]), exported[i])
+			expected, found := differing(decisionOf(&decided[i]), exported[i])
 			c.differs("decision "+number(i), expected, found)
 			return
 		}
@@ -253,7 +253,7 @@ func (c *exportCheck) compare(exported []exportDecision, decided []sale.Decision
 	}
 }
 
-func (c *exportCheck) sale(x *exportSale) {
+func (c *checking) sale(x *saleLine) {
 	p := c.current
 	if !c.count() {
 		return
@@ -275,7 +275,7 @@ func (c *exportCheck) sale(x *exportSale) {
 
 // count comes before the first of the counts, and the end: all records have been
 // there then. It reports whether it makes sense to go on.
-func (c *exportCheck) count() bool {
+func (c *checking) count() bool {
 	p := c.current
 	if !p.stopped && p.Next < p.To {
 		c.differs("a record that is missing or not in its place", "record "+number(p.Next), "the end of the records")
@@ -287,9 +287,9 @@ func (c *exportCheck) count() bool {
 	return !p.stopped
 }
 
-func (c *exportCheck) end(x *exportEnd) {
+func (c *checking) end(x *endLine) {
 	if p := c.current; c.count() {
-		decided := exportEnd{
+		decided := endLine{
 			Partition: p.Partition, Next: p.To, Records: p.Records, Decisions: p.Decisions,
 			RecordDigest: hexDigest(p.chain.Head()), DecisionDigest: hexDigest(p.replay.DecisionChain()),
 		}
@@ -303,7 +303,7 @@ func (c *exportCheck) end(x *exportEnd) {
 	c.close()
 }
 
-func (c *exportCheck) complete(x *exportDone) {
+func (c *checking) complete(x *doneLine) {
 	c.leave()
 	c.missing()
 	c.done = true
@@ -313,7 +313,7 @@ func (c *exportCheck) complete(x *exportDone) {
 }
 
 // finish notes what is not there.
-func (c *exportCheck) finish() {
+func (c *checking) finish() {
 	c.lines.number++ // what is missed would stand there
 	c.leave()
 	c.missing()
@@ -324,7 +324,7 @@ func (c *exportCheck) finish() {
 }
 
 // leave ends a partition whose end did not come.
-func (c *exportCheck) leave() {
+func (c *checking) leave() {
 	if c.current != nil {
 		expected := "the partition's end"
 		if c.current.Next < c.current.To {
@@ -336,7 +336,7 @@ func (c *exportCheck) leave() {
 }
 
 // missing notes partitions that were announced and are not there.
-func (c *exportCheck) missing() {
+func (c *checking) missing() {
 	for _, extent := range c.head.Partitions[len(c.report.Partitions):] {
 		c.current = &checkedPartition{PartitionReport: PartitionReport{Partition: extent.Partition, To: extent.To}}
 		c.differs("a partition that is missing", "partition "+number(extent.Partition), "nothing of it")
@@ -345,13 +345,13 @@ func (c *exportCheck) missing() {
 }
 
 // stop gives the partition up: what comes up to its end is not looked at.
-func (c *exportCheck) stop() {
+func (c *checking) stop() {
 	if c.current != nil {
 		c.current.stopped = true
 	}
 }
 
-func (c *exportCheck) close() {
+func (c *checking) close() {
 	p := c.current
 	p.Equal = p.FirstDifference == nil
 	if p.replay != nil {
@@ -362,7 +362,7 @@ func (c *exportCheck) close() {
 }
 
 // differs notes a difference, of the current partition if there is one.
-func (c *exportCheck) differs(what, expected, found string) {
+func (c *checking) differs(what, expected, found string) {
 	d := &Difference{Partition: -1, Offset: sale.None, Line: c.lines.number, What: what, Expected: expected, Found: found}
 	if p := c.current; p != nil {
 		d.Partition, d.Offset = p.Partition, p.Next

@@ -28,7 +28,7 @@ func replaceOnce(t *testing.T, lines []string, line int, old, with string) []str
 // n-2.
 func TestTamperedExport(t *testing.T) {
 	t.Parallel()
-	l := exportLog{goldenEntries(t, "extend"), goldenEntries(t, "release")}
+	l := testLog{goldenEntries(t, "extend"), goldenEntries(t, "release")}
 	export := l.export(t)
 	lines := strings.SplitAfter(string(export), "\n")
 	lines = lines[:len(lines)-1]
@@ -261,7 +261,7 @@ func between(text, before, after string) string {
 // with.
 func TestTamperedState(t *testing.T) {
 	t.Parallel()
-	l := exportLog{goldenEntries(t, "extend")}
+	l := testLog{goldenEntries(t, "extend")}
 	export := string(l.export(t, audit.Extent{From: 5, To: 9}))
 	for name, change := range map[string][2]string{
 		"units that do not add up": {`"held":1`, `"held":0`},
@@ -283,7 +283,7 @@ func TestTamperedState(t *testing.T) {
 func TestAnyChangedByteIsFound(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
-		export := exportLog{saletest.Entries(saletest.Log(rt))}.export(t)
+		export := testLog{saletest.Entries(saletest.Log(rt))}.export(t)
 		place := rapid.IntRange(0, len(export)-2).Draw(rt, "place") // the last line's end may go
 		changed := slices.Clone(export)
 		changed[place] ^= byte(rapid.IntRange(1, 255).Draw(rt, "change"))

@@ -7,14 +7,14 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"time"
 
 	"github.com/anteroomhq/anteroom/internal/audit"
+	"github.com/anteroomhq/anteroom/pkg/event"
 	"github.com/anteroomhq/anteroom/pkg/sale"
 	"github.com/anteroomhq/anteroom/pkg/ticket"
 )
 
-// exportColumns are the columns of an export as a table (RFC 4180), which has a
+// columns are the columns of an export as a table (RFC 4180), which has a
 // row for each decision:
 //
 //   - partition, offset: of the record that caused it; index: its place among
@@ -35,7 +35,7 @@ import (
 // Sales and requests are named by their public ids, times are RFC 3339 in UTC
 // with milliseconds. What is not known, or not the case, is empty. Texts are as
 // they were given: a program that takes a text for a formula must not be let.
-var exportColumns = []string{
+var columns = []string{
 	"partition", "offset", "index", "time", "record", "actor", "actor_reason", "about", "product", "sale", "request",
 	"state", "reason", "default", "quantity", "buyer", "requested_at", "first", "hold_ms", "payment_reference", "code", "below",
 }
@@ -43,10 +43,10 @@ var exportColumns = []string{
 // WriteTable writes the decisions of the extents as a table. Where a product is
 // named, only what is about it, and starts of holds.
 func WriteTable(ctx context.Context, h *audit.History, extents []audit.Extent, product sale.Product, to io.Writer) error {
-	out := bufio.NewWriterSize(to, exportBuffer)
+	out := bufio.NewWriterSize(to, bufferSize)
 	table := csv.NewWriter(out)
 	table.UseCRLF = true
-	if err := table.Write(exportColumns); err != nil {
+	if err := table.Write(columns); err != nil {
 		return fmt.Errorf("writing the export: %w", err)
 	}
 	err := h.Replay(ctx, extents, func(audit.Extent) audit.Visitor { return &tableVisitor{table: table, product: product} })
@@ -135,5 +135,5 @@ func momentOf(t sale.Time) string {
 	if t == 0 {
 		return ""
 	}
-	return time.UnixMilli(int64(t)).UTC().Format("2006-01-02T15:04:05.000Z07:00")
+	return event.Instant(t).String()
 }

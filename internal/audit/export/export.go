@@ -57,39 +57,39 @@ const Format = 1
 // ErrFormat means that a text is no export, or one of another format.
 var ErrFormat = errors.New("not an export that this program can read")
 
-// exportLine is a line of an export: one of its members.
-type exportLine struct {
-	Export *exportHead   `json:"export,omitzero"`
-	Begin  *exportBegin  `json:"begin,omitzero"`
-	Record *exportRecord `json:"record,omitzero"`
-	Sale   *exportSale   `json:"sale,omitzero"`
-	End    *exportEnd    `json:"end,omitzero"`
-	Done   *exportDone   `json:"done,omitzero"`
+// line is a line of an export: one of its members.
+type line struct {
+	Export *headLine   `json:"export,omitzero"`
+	Begin  *beginLine  `json:"begin,omitzero"`
+	Record *recordLine `json:"record,omitzero"`
+	Sale   *saleLine   `json:"sale,omitzero"`
+	End    *endLine    `json:"end,omitzero"`
+	Done   *doneLine   `json:"done,omitzero"`
 }
 
-type exportHead struct {
+type headLine struct {
 	Format     int            `json:"format"`
 	Log        string         `json:"log"`
 	Program    string         `json:"program"`
-	Partitions []exportExtent `json:"partitions"`
+	Partitions []partitionEnd `json:"partitions"`
 }
 
-type exportExtent struct {
+type partitionEnd struct {
 	Partition int32       `json:"partition"`
 	To        sale.Offset `json:"to"`
 }
 
-type exportBegin struct {
-	Partition      int32        `json:"partition"`
-	From           sale.Offset  `json:"from"`
-	RecordDigest   hexDigest    `json:"record_digest"`
-	DecisionDigest hexDigest    `json:"decision_digest"`
-	ChainStart     sale.Offset  `json:"chain_start"`
-	State          *exportState `json:"state,omitzero"`
+type beginLine struct {
+	Partition      int32       `json:"partition"`
+	From           sale.Offset `json:"from"`
+	RecordDigest   hexDigest   `json:"record_digest"`
+	DecisionDigest hexDigest   `json:"decision_digest"`
+	ChainStart     sale.Offset `json:"chain_start"`
+	State          *coreState  `json:"state,omitzero"`
 }
 
-// exportState is a [sale.Snapshot].
-type exportState struct {
+// coreState is a [sale.Snapshot].
+type coreState struct {
 	Next      sale.Offset    `json:"next"`
 	Now       sale.Time      `json:"now"`
 	Schema    int            `json:"schema"`
@@ -99,19 +99,19 @@ type exportState struct {
 	Starts    []sale.Start   `json:"starts"`
 }
 
-type exportRecord struct {
-	Partition   int32            `json:"partition"`
-	Offset      sale.Offset      `json:"offset"`
-	Time        sale.Time        `json:"time"`
-	Key         *string          `json:"key,omitzero"`
-	KeyBase64   []byte           `json:"key_base64,omitzero"`
-	Value       *string          `json:"value,omitzero"`
-	ValueBase64 []byte           `json:"value_base64,omitzero"`
-	Mark        string           `json:"mark"`
-	Decisions   []exportDecision `json:"decisions,omitempty"`
+type recordLine struct {
+	Partition   int32       `json:"partition"`
+	Offset      sale.Offset `json:"offset"`
+	Time        sale.Time   `json:"time"`
+	Key         *string     `json:"key,omitzero"`
+	KeyBase64   []byte      `json:"key_base64,omitzero"`
+	Value       *string     `json:"value,omitzero"`
+	ValueBase64 []byte      `json:"value_base64,omitzero"`
+	Mark        string      `json:"mark"`
+	Decisions   []decision  `json:"decisions,omitempty"`
 }
 
-type exportDecision struct {
+type decision struct {
 	Cause   sale.Offset   `json:"cause"`
 	Index   int           `json:"index"`
 	Time    sale.Time     `json:"time"`
@@ -121,12 +121,12 @@ type exportDecision struct {
 	Start   *sale.Start   `json:"start,omitzero"`
 }
 
-type exportSale struct {
+type saleLine struct {
 	Partition int32     `json:"partition"`
 	Counts    sale.Sale `json:"counts"`
 }
 
-type exportEnd struct {
+type endLine struct {
 	Partition      int32       `json:"partition"`
 	Next           sale.Offset `json:"next"`
 	Records        int64       `json:"records"`
@@ -135,34 +135,31 @@ type exportEnd struct {
 	DecisionDigest hexDigest   `json:"decision_digest"`
 }
 
-type exportDone struct {
+type doneLine struct {
 	SHA256 hexDigest `json:"sha256"`
 }
 
 // hexDigest is a digest as 64 hexadecimal digits.
 type hexDigest event.Digest
 
-func (d hexDigest) String() string { return hex.EncodeToString(d[:]) }
+func (d hexDigest) String() string { return event.Digest(d).String() }
 
 func (d hexDigest) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
 func (d *hexDigest) UnmarshalText(text []byte) error {
-	raw, err := hex.DecodeString(string(text))
-	if err != nil || len(raw) != len(d) {
-		return fmt.Errorf("digest %q is not %d hexadecimal digits", text, 2*len(d))
+	digest, err := event.ParseDigest(string(text))
+	if err == nil && digest.String() != string(text) {
+		err = fmt.Errorf("digest %q is not in small letters", text)
 	}
-	copy(d[:], raw)
-	if d.String() != string(text) {
-		return fmt.Errorf("digest %q is not in small letters", text)
-	}
-	return nil
+	*d = hexDigest(digest)
+	return err
 }
 
 // markOf gives the head's mark, as an export has it.
 func markOf(head event.Digest) string { return hex.EncodeToString(head[:event.MarkBytes]) }
 
 // setEntry writes down what the log has.
-func (r *exportRecord) setEntry(e *event.Entry) {
+func (r *recordLine) setEntry(e *event.Entry) {
 	r.Offset, r.Time = e.Offset, e.Time
 	r.Key, r.KeyBase64 = textOrBytes(e.Key)
 	r.Value, r.ValueBase64 = textOrBytes(e.Value)
@@ -176,7 +173,7 @@ func textOrBytes(of []byte) (text *string, raw []byte) {
 }
 
 // entry gives what the log had.
-func (r *exportRecord) entry() (event.Entry, error) {
+func (r *recordLine) entry() (event.Entry, error) {
 	key, err := bytesOf("key", r.Key, r.KeyBase64)
 	if err != nil {
 		return event.Entry{}, err
@@ -197,8 +194,8 @@ func bytesOf(name string, text *string, raw []byte) ([]byte, error) {
 	return raw, nil
 }
 
-func exportDecisionOf(d *sale.Decision) exportDecision {
-	to := exportDecision{Cause: d.Cause, Index: d.Index, Time: d.Time, Default: d.Default}
+func decisionOf(d *sale.Decision) decision {
+	to := decision{Cause: d.Cause, Index: d.Index, Time: d.Time, Default: d.Default}
 	switch d.Kind {
 	case sale.OfRequest:
 		to.Request = &d.Request
@@ -211,7 +208,7 @@ func exportDecisionOf(d *sale.Decision) exportDecision {
 }
 
 // is reports whether d is the decision that is written down.
-func (x *exportDecision) is(d *sale.Decision) bool {
+func (x *decision) is(d *sale.Decision) bool {
 	if x.Cause != d.Cause || x.Index != d.Index || x.Time != d.Time || x.Default != d.Default {
 		return false
 	}
@@ -226,43 +223,43 @@ func (x *exportDecision) is(d *sale.Decision) bool {
 	return false
 }
 
-func exportStateOf(s sale.Snapshot) *exportState {
-	return &exportState{
+func coreStateOf(s sale.Snapshot) *coreState {
+	return &coreState{
 		Next: s.Next, Now: s.Now, Schema: s.Schema, Malformed: s.Malformed,
 		Sales: s.Sales, Requests: s.Requests, Starts: s.Starts,
 	}
 }
 
 // restore makes the core that the state was taken of.
-func (s *exportState) restore() (*sale.Partition, error) {
+func (s *coreState) restore() (*sale.Partition, error) {
 	return sale.Restore(sale.Snapshot{
 		Next: s.Next, Now: s.Now, Schema: s.Schema, Malformed: s.Malformed,
 		Sales: s.Sales, Requests: s.Requests, Starts: s.Starts,
 	})
 }
 
-// readExportLine reads a line strictly: what the format does not have was not
+// readLine reads a line strictly: what the format does not have was not
 // written by an export.
-func readExportLine(text []byte) (exportLine, error) {
-	var line exportLine
-	if err := json.Unmarshal(text, &line, json.RejectUnknownMembers(true)); err != nil {
-		return exportLine{}, fmt.Errorf("reading a line: %w", err)
+func readLine(text []byte) (line, error) {
+	var l line
+	if err := json.Unmarshal(text, &l, json.RejectUnknownMembers(true)); err != nil {
+		return line{}, fmt.Errorf("reading a line: %w", err)
 	}
 	members := 0
-	for _, is := range []bool{line.Export != nil, line.Begin != nil, line.Record != nil, line.Sale != nil, line.End != nil, line.Done != nil} {
+	for _, is := range []bool{l.Export != nil, l.Begin != nil, l.Record != nil, l.Sale != nil, l.End != nil, l.Done != nil} {
 		if is {
 			members++
 		}
 	}
 	if members != 1 {
-		return exportLine{}, fmt.Errorf("the line has %d members, not one", members)
+		return line{}, fmt.Errorf("the line has %d members, not one", members)
 	}
-	return line, nil
+	return l, nil
 }
 
-// readExportHead reads the first line. What else a later format has there does
+// readHead reads the first line. What else a later format has there does
 // not keep its number from being told.
-func readExportHead(text []byte) (*exportHead, error) {
+func readHead(text []byte) (*headLine, error) {
 	var known struct {
 		Export *struct {
 			Format int `json:"format"`
@@ -274,7 +271,7 @@ func readExportHead(text []byte) (*exportHead, error) {
 	if known.Export.Format != Format {
 		return nil, fmt.Errorf("it has format %d, this program knows %d: %w", known.Export.Format, Format, ErrFormat)
 	}
-	line, err := readExportLine(text)
+	line, err := readLine(text)
 	if err != nil {
 		return nil, fmt.Errorf("its first line: %w: %w", err, ErrFormat)
 	}

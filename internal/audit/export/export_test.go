@@ -3,7 +3,6 @@ package export
 import (
 	"bytes"
 	"encoding/csv"
-	"encoding/hex"
 	"errors"
 	"io"
 	"reflect"
@@ -21,14 +20,14 @@ import (
 	"github.com/anteroomhq/anteroom/pkg/sale/saletest"
 )
 
-// TestExportOfGoldenLogs exports all golden logs, as partitions of one, and
+// TestGoldenLogs exports all golden logs, as partitions of one, and
 // decides the export again.
-func TestExportOfGoldenLogs(t *testing.T) {
+func TestGoldenLogs(t *testing.T) {
 	t.Parallel()
-	var l exportLog
+	var l testLog
 	records := 0
-	for _, name := range goldenNames(t) {
-		l = append(l, goldenEntries(t, name))
+	for _, path := range audittest.Files(t, audittest.Golden) {
+		l = append(l, audittest.File(t, path))
 		records += len(l[len(l)-1])
 	}
 	report := check(t, l.export(t))
@@ -56,12 +55,11 @@ func chainsOf(entries []event.Entry) (records, decisions string) {
 			ofDecisions.AddDecision(&changes.Decisions[j])
 		}
 	}
-	one, other := ofRecords.Head(), ofDecisions.Head()
-	return hex.EncodeToString(one[:]), hex.EncodeToString(other[:])
+	return ofRecords.Head().String(), ofDecisions.Head().String()
 }
 
-// TestExportOfAnyLog exports random logs from any offset to any other.
-func TestExportOfAnyLog(t *testing.T) {
+// TestAnyLog exports random logs from any offset to any other.
+func TestAnyLog(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		entries := saletest.Entries(saletest.Log(rt))
@@ -70,7 +68,7 @@ func TestExportOfAnyLog(t *testing.T) {
 		}
 		to := sale.Offset(rapid.IntRange(1, len(entries)).Draw(rt, "to"))
 		from := sale.Offset(rapid.IntRange(0, int(to)-1).Draw(rt, "from"))
-		export := exportLog{entries}.export(t, audit.Extent{From: from, To: to})
+		export := testLog{entries}.export(t, audit.Extent{From: from, To: to})
 		report := check(t, export)
 		if !report.Equal || report.Records != int64(to-from) {
 			rt.Fatalf("%+v: %+v", report, report.FirstDifference)
@@ -82,16 +80,16 @@ func TestExportOfAnyLog(t *testing.T) {
 	})
 }
 
-// TestExportKeepsBytes shows that what is not text comes back as it was.
-func TestExportKeepsBytes(t *testing.T) {
+// TestKeepsBytes shows that what is not text comes back as it was.
+func TestKeepsBytes(t *testing.T) {
 	t.Parallel()
 	for _, raw := range []string{"", "plain", "\xff\xfe", "\x00\x01\n\r\u2028", "\"\\/<&>", "\uFFFD", "a\xc0b", "\ud7ff\ue000\U0001F600"} {
 		e := event.Entry{Offset: 3, Time: -5, Key: []byte(raw), Value: []byte(raw)}
-		line := exportLog{{{Key: []byte(raw), Value: []byte(raw)}}}.export(t)
+		line := testLog{{{Key: []byte(raw), Value: []byte(raw)}}}.export(t)
 		if report := check(t, line); !report.Equal {
 			t.Errorf("%q: %+v", raw, report.FirstDifference)
 		}
-		var x exportRecord
+		var x recordLine
 		x.setEntry(&e)
 		if back, err := x.entry(); err != nil || !reflect.DeepEqual(back, e) {
 			t.Errorf("%q came back as %q, %q (%v)", raw, back.Key, back.Value, err)
@@ -99,9 +97,9 @@ func TestExportKeepsBytes(t *testing.T) {
 	}
 }
 
-// TestExportTable shows the rows of one log, of which an operator, a refused
+// TestTable shows the rows of one log, of which an operator, a refused
 // command and requests with and without rows are part.
-func TestExportTable(t *testing.T) {
+func TestTable(t *testing.T) {
 	t.Parallel()
 	entries := goldenEntries(t, "extend")
 	add := func(key, value string) {
@@ -113,7 +111,7 @@ func TestExportTable(t *testing.T) {
 	add("ring", `{"type":"buy","sale":1,"buyer":"zoe","quantity":1,"accepted_at":1767225600000}`)
 	add("lamp", `{"type":"sale.close","sale":1}`)
 	add("", "garbage")
-	h := &audit.History{Log: exportLog{entries}}
+	h := &audit.History{Log: testLog{entries}}
 	table := func(product sale.Product) [][]string {
 		var out bytes.Buffer
 		if err := WriteTable(t.Context(), h, []audit.Extent{{From: sale.Offset(first), To: sale.Offset(len(entries))}}, product, &out); err != nil {
@@ -131,7 +129,7 @@ func TestExportTable(t *testing.T) {
 	rows := table("")
 	at := rows[1][3]
 	want := [][]string{
-		exportColumns,
+		columns,
 		{"0", number(first), "0", at, "sale.close", "olga", "enough, \"really\"\nfor today", "command", "ring", "0-1", "", "", "", "", "", "", "", "", "", "", "done", ""},
 		{"0", number(first + 1), "0", rows[2][3], "buy", "", "", "request", "ring", "0-1", "0-" + number(first+1), "rejected", "closed", "true", "1", "", "", "", "", "", "", ""},
 		{"0", number(first + 2), "0", rows[3][3], "sale.close", "", "", "command", "lamp", "", "", "", "", "", "", "", "", "", "", "", "unknown_sale", ""},
@@ -145,11 +143,11 @@ func TestExportTable(t *testing.T) {
 	}
 }
 
-// TestExportIsNotCutShortBySnapshots shows that a snapshot is not taken for
+// TestSnapshotsCutNothingShort shows that a snapshot is not taken for
 // the records that it stands for.
-func TestExportIsNotCutShortBySnapshots(t *testing.T) {
+func TestSnapshotsCutNothingShort(t *testing.T) {
 	t.Parallel()
-	l := exportLog{goldenEntries(t, "extend")}
+	l := testLog{goldenEntries(t, "extend")}
 	end := sale.Offset(len(l[0]))
 	h := &audit.History{Log: l, Snapshots: audittest.Snapshot{Entries: l[0], At: end}}
 	var out bytes.Buffer
@@ -165,7 +163,7 @@ func TestExportIsNotCutShortBySnapshots(t *testing.T) {
 func TestPartitionOf(t *testing.T) {
 	t.Parallel()
 	lamp := []event.Entry{{Key: []byte("ring"), Value: []byte("garbage")}}
-	h := &audit.History{Log: exportLog{lamp, nil, goldenEntries(t, "extend")}}
+	h := &audit.History{Log: testLog{lamp, nil, goldenEntries(t, "extend")}}
 	for product, want := range map[sale.Product]int32{"ring": 2, "cup": -1} {
 		if partition, found, err := h.PartitionOf(t.Context(), product); err != nil || found != (want >= 0) || found && partition != want {
 			t.Errorf("%s: partition %d, %v, %v", product, partition, found, err)
@@ -185,8 +183,8 @@ func TestHexDigest(t *testing.T) {
 	}
 }
 
-// TestWhatIsNoExport shows what is refused as a whole.
-func TestWhatIsNoExport(t *testing.T) {
+// TestNoExport shows what is refused as a whole.
+func TestNoExport(t *testing.T) {
 	t.Parallel()
 	for text, says := range map[string]string{
 		"":                 "first line",
@@ -206,7 +204,7 @@ func TestWhatIsNoExport(t *testing.T) {
 // longer than they may be.
 func TestLineReader(t *testing.T) {
 	t.Parallel()
-	long := strings.Repeat("x", 2*exportBuffer+1)
+	long := strings.Repeat("x", 2*bufferSize+1)
 	read := func(most int) (lines []string, err error) {
 		l := newLineReader(strings.NewReader("a\n"+long+"\n\nend"), 100)
 		l.most = most
@@ -232,19 +230,19 @@ func TestLineReader(t *testing.T) {
 	}
 }
 
-// TestExportOfALaterSchema shows that a log that this program is too old for is
+// TestLaterSchema shows that a log that this program is too old for is
 // no difference.
-func TestExportOfALaterSchema(t *testing.T) {
+func TestLaterSchema(t *testing.T) {
 	t.Parallel()
 	entry := event.Entry{Key: []byte{}, Value: []byte(`{"type":"schema","version":99}`)}
 	chain := event.NewChain(event.Digest{})
 	chain.AddEntry(&entry)
 	var out bytes.Buffer
-	w := newExportWriter(&out)
-	record := exportRecord{Mark: markOf(chain.Head())}
+	w := newWriter(&out)
+	record := recordLine{Mark: markOf(chain.Head())}
 	record.setEntry(&entry)
-	for _, line := range []exportLine{
-		{Export: &exportHead{Format: Format, Partitions: []exportExtent{{To: 1}}}}, {Begin: &exportBegin{}}, {Record: &record},
+	for _, line := range []line{
+		{Export: &headLine{Format: Format, Partitions: []partitionEnd{{To: 1}}}}, {Begin: &beginLine{}}, {Record: &record},
 	} {
 		if err := w.write(line); err != nil {
 			t.Fatal(err)

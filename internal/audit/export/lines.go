@@ -7,9 +7,9 @@ import (
 	"io"
 )
 
-// maxExportLine bounds a line of an export: the one of a record that decided
+// maxLine bounds a line of an export: the one of a record that decided
 // about everybody whom a pause had kept is the longest.
-const maxExportLine = 1 << 29
+const maxLine = 1 << 29
 
 // lineReader reads lines and counts them.
 type lineReader struct {
@@ -21,7 +21,7 @@ type lineReader struct {
 }
 
 func newLineReader(from io.Reader, position int64) *lineReader {
-	return &lineReader{from: bufio.NewReaderSize(from, exportBuffer), position: position, most: maxExportLine}
+	return &lineReader{from: bufio.NewReaderSize(from, bufferSize), position: position, most: maxLine}
 }
 
 // next gives the next line with its end, good until the next call, or io.EOF.

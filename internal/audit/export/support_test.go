@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/anteroomhq/anteroom/internal/audit"
@@ -16,41 +15,25 @@ import (
 // goldenEntries reads a golden log.
 func goldenEntries(t testing.TB, name string) []event.Entry {
 	t.Helper()
-	return audittest.File(t, filepath.Join("..", "..", "..", "testdata", "logs", name+".jsonl"))
+	return audittest.File(t, filepath.Join(audittest.Golden, name+".jsonl"))
 }
 
-// goldenNames names all golden logs.
-func goldenNames(t testing.TB) []string {
-	t.Helper()
-	paths, err := filepath.Glob(filepath.Join("..", "..", "..", "testdata", "logs", "*.jsonl"))
-	if err != nil || len(paths) == 0 {
-		t.Fatal("there are no golden logs", err)
-	}
-	var names []string
-	for _, path := range paths {
-		if name := strings.TrimSuffix(filepath.Base(path), ".jsonl"); !strings.HasSuffix(name, ".decisions") {
-			names = append(names, name)
-		}
-	}
-	return names
-}
+// testLog is a log in memory, a slice for each partition.
+type testLog [][]event.Entry
 
-// exportLog is a log in memory.
-type exportLog [][]event.Entry
+func (l testLog) Topic() event.TopicID { return audittest.Topic }
+func (l testLog) Partitions() int32    { return int32(len(l)) }
 
-func (l exportLog) Topic() event.TopicID { return audittest.Topic }
-func (l exportLog) Partitions() int32    { return int32(len(l)) }
-
-func (l exportLog) Bounds(ctx context.Context, partition int32) (start, end sale.Offset, err error) {
+func (l testLog) Bounds(ctx context.Context, partition int32) (start, end sale.Offset, err error) {
 	return (&audittest.Log{Entries: l}).Bounds(ctx, partition)
 }
 
-func (l exportLog) Open(partition int32, from sale.Offset) (audit.Reader, error) {
+func (l testLog) Open(partition int32, from sale.Offset) (audit.Reader, error) {
 	return (&audittest.Log{Entries: l}).Open(partition, from)
 }
 
 // export exports the extents, or all.
-func (l exportLog) export(t testing.TB, extents ...audit.Extent) []byte {
+func (l testLog) export(t testing.TB, extents ...audit.Extent) []byte {
 	t.Helper()
 	h := &audit.History{Log: l}
 	if len(extents) == 0 {

@@ -76,7 +76,7 @@ type cursor struct {
 	core   *sale.Partition
 	lines  *lineReader
 	told   []told
-	record exportRecord // the last one; Mark is empty where there was none
+	record recordLine // the last one; Mark is empty where there was none
 	body   sale.Body
 }
 
@@ -214,7 +214,7 @@ func (c *cursor) step() error {
 	if err != nil {
 		return err
 	}
-	line, err := readExportLine(text)
+	line, err := readLine(text)
 	if err != nil {
 		return err
 	}

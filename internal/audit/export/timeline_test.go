@@ -19,7 +19,7 @@ import (
 func TestTimelineAtAnyOffset(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
-		l := exportLog{saletest.Entries(saletest.Log(rt)), saletest.Entries(saletest.Log(rt))}
+		l := testLog{saletest.Entries(saletest.Log(rt)), saletest.Entries(saletest.Log(rt))}
 		if len(l[0]) == 0 || len(l[1]) == 0 {
 			return
 		}
@@ -75,7 +75,7 @@ func momentAt(partition int32, entries []event.Entry) *Moment {
 // a record that is missing, and no further.
 func TestTimelineOfAStoppedExport(t *testing.T) {
 	t.Parallel()
-	lines := bytes.SplitAfter(exportLog{goldenEntries(t, "extend")}.export(t), []byte("\n"))
+	lines := bytes.SplitAfter(testLog{goldenEntries(t, "extend")}.export(t), []byte("\n"))
 	export := bytes.Join(slices.Delete(lines, 2+5, 2+6), nil)
 	timeline := NewTimeline(bytes.NewReader(export), int64(len(export)))
 	if _, err := Check(t.Context(), bytes.NewReader(export), timeline); err != nil {

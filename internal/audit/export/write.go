@@ -15,49 +15,49 @@ import (
 	"github.com/anteroomhq/anteroom/pkg/sale"
 )
 
-// exportBuffer is how many bytes of an export are written at once.
-const exportBuffer = 1 << 20
+// bufferSize is how many bytes of an export are written at once.
+const bufferSize = 1 << 20
 
 // Write writes the extents in the format of [Format]. An extent of From 0
 // is replayed from the beginning, whatever snapshots there are.
 func Write(ctx context.Context, h *audit.History, extents []audit.Extent, program string, to io.Writer) error {
-	w := newExportWriter(to)
-	head := &exportHead{Format: Format, Log: h.Log.Topic().String(), Program: program}
+	w := newWriter(to)
+	head := &headLine{Format: Format, Log: h.Log.Topic().String(), Program: program}
 	for _, extent := range extents {
-		head.Partitions = append(head.Partitions, exportExtent{Partition: extent.Partition, To: extent.To})
+		head.Partitions = append(head.Partitions, partitionEnd{Partition: extent.Partition, To: extent.To})
 	}
-	if err := w.write(exportLine{Export: head}); err != nil {
+	if err := w.write(line{Export: head}); err != nil {
 		return err
 	}
-	err := h.Replay(ctx, extents, func(audit.Extent) audit.Visitor { return &exportVisitor{exportWriter: w} })
+	err := h.Replay(ctx, extents, func(audit.Extent) audit.Visitor { return &partitionWriter{writer: w} })
 	if err != nil {
 		return err
 	}
 	return w.end()
 }
 
-// exportWriter writes lines and sums them up.
-type exportWriter struct {
+// writer writes lines and sums them up.
+type writer struct {
 	out  *bufio.Writer
 	sum  hash.Hash
 	json *jsontext.Encoder
 }
 
-func newExportWriter(to io.Writer) *exportWriter {
-	w := &exportWriter{out: bufio.NewWriterSize(to, exportBuffer), sum: sha256.New()}
+func newWriter(to io.Writer) *writer {
+	w := &writer{out: bufio.NewWriterSize(to, bufferSize), sum: sha256.New()}
 	w.json = jsontext.NewEncoder(io.MultiWriter(w.out, w.sum))
 	return w
 }
 
-func (w *exportWriter) write(line exportLine) error {
-	if err := json.MarshalEncode(w.json, &line); err != nil {
+func (w *writer) write(l line) error {
+	if err := json.MarshalEncode(w.json, &l); err != nil {
 		return fmt.Errorf("writing the export: %w", err)
 	}
 	return nil
 }
 
-func (w *exportWriter) end() error {
-	if err := w.write(exportLine{Done: &exportDone{SHA256: hexDigest(w.sum.Sum(nil))}}); err != nil {
+func (w *writer) end() error {
+	if err := w.write(line{Done: &doneLine{SHA256: hexDigest(w.sum.Sum(nil))}}); err != nil {
 		return err
 	}
 	if err := w.out.Flush(); err != nil {
@@ -66,49 +66,49 @@ func (w *exportWriter) end() error {
 	return nil
 }
 
-// exportVisitor writes a partition.
-type exportVisitor struct {
-	*exportWriter
+// partitionWriter writes a partition.
+type partitionWriter struct {
+	*writer
 	records   int64
-	decisions []exportDecision
+	decisions []decision
 	before    int64 // decisions that the replay made before
 }
 
 // Begin implements [audit.Visitor].
-func (v *exportVisitor) Begin(r *audit.Replay) error {
+func (v *partitionWriter) Begin(r *audit.Replay) error {
 	v.before = r.Decisions()
 	state := r.State()
-	begin := &exportBegin{
+	begin := &beginLine{
 		Partition: r.Partition(), From: r.Core().Next(),
 		RecordDigest: hexDigest(state.RecordChain), DecisionDigest: hexDigest(state.DecisionChain), ChainStart: state.ChainStart,
 	}
 	if begin.From > 0 {
-		begin.State = exportStateOf(r.Core().Snapshot())
+		begin.State = coreStateOf(r.Core().Snapshot())
 	}
-	return v.write(exportLine{Begin: begin})
+	return v.write(line{Begin: begin})
 }
 
 // Step implements [audit.Visitor].
-func (v *exportVisitor) Step(r *audit.Replay, s audit.Step) error {
+func (v *partitionWriter) Step(r *audit.Replay, s audit.Step) error {
 	v.records++
 	v.decisions = v.decisions[:0]
 	for i := range s.Decisions {
-		v.decisions = append(v.decisions, exportDecisionOf(&s.Decisions[i]))
+		v.decisions = append(v.decisions, decisionOf(&s.Decisions[i]))
 	}
-	record := exportRecord{Partition: r.Partition(), Mark: markOf(s.RecordChain), Decisions: v.decisions}
+	record := recordLine{Partition: r.Partition(), Mark: markOf(s.RecordChain), Decisions: v.decisions}
 	record.setEntry(s.Entry)
-	return v.write(exportLine{Record: &record})
+	return v.write(line{Record: &record})
 }
 
 // End implements [audit.Visitor].
-func (v *exportVisitor) End(r *audit.Replay) error {
+func (v *partitionWriter) End(r *audit.Replay) error {
 	for _, s := range salesOf(r.Core()) {
-		if err := v.write(exportLine{Sale: &exportSale{Partition: r.Partition(), Counts: s}}); err != nil {
+		if err := v.write(line{Sale: &saleLine{Partition: r.Partition(), Counts: s}}); err != nil {
 			return err
 		}
 	}
 	state := r.State()
-	return v.write(exportLine{End: &exportEnd{
+	return v.write(line{End: &endLine{
 		Partition: r.Partition(), Next: r.Core().Next(), Records: v.records, Decisions: r.Decisions() - v.before,
 		RecordDigest: hexDigest(state.RecordChain), DecisionDigest: hexDigest(state.DecisionChain),
 	}})

@@ -32,7 +32,7 @@ func TestGoldenReports(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := &audit.History{Log: audittest.Of(audittest.File(t, filepath.Join("..", "..", "..", "testdata", "logs", name+".jsonl")))}
+			h := &audit.History{Log: audittest.Of(audittest.File(t, filepath.Join(audittest.Golden, name+".jsonl")))}
 			report, err := Compute(t.Context(), h, Query{})
 			if err != nil {
 				t.Fatal(err)

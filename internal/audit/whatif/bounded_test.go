@@ -13,21 +13,21 @@ import (
 
 // boundedWatch holds what a what-if keeps against a bound, after every record.
 type boundedWatch struct {
-	*whatIf
+	*comparing
 	most int
 }
 
 func (w boundedWatch) Step(r *audit.Replay, s audit.Step) error {
-	err := w.whatIf.Step(r, s)
+	err := w.comparing.Step(r, s)
 	if kept := len(w.pairs); kept > w.most {
 		return fmt.Errorf("after record %d there are %d requests in memory", s.Record.Offset, kept)
 	}
 	return err
 }
 
-// TestWhatIfForgetsWhoIsThrough replays a crowd that gets nothing, and holds
+// TestForgetsWhoIsThrough replays a crowd that gets nothing, and holds
 // that run out, with as few requests in memory as are live.
-func TestWhatIfForgetsWhoIsThrough(t *testing.T) {
+func TestForgetsWhoIsThrough(t *testing.T) {
 	t.Parallel()
 	const crowd, units = 5000, 3
 	records := []sale.Record{
@@ -46,7 +46,7 @@ func TestWhatIfForgetsWhoIsThrough(t *testing.T) {
 		records[i].Offset = sale.Offset(i)
 	}
 	h := &audit.History{Log: &audittest.Log{Entries: [][]event.Entry{saletest.Entries(records)}}}
-	w := &whatIf{id: 1, product: "ring", change: sale.Change{Quantity: new(int64(2 * units))}, pairs: make(map[sale.Offset]*pair)}
+	w := &comparing{id: 1, product: "ring", change: sale.Change{Quantity: new(int64(2 * units))}, pairs: make(map[sale.Offset]*pair)}
 	extent := audit.Extent{From: 1, To: sale.Offset(len(records))}
 	if err := h.Replay(t.Context(), []audit.Extent{extent}, func(audit.Extent) audit.Visitor { return boundedWatch{w, 2 * units} }); err != nil {
 		t.Fatal(err)

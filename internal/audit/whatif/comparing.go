@@ -10,10 +10,10 @@ import (
 	"github.com/anteroomhq/anteroom/pkg/ticket"
 )
 
-// whatIf is a visitor that applies the records to a second core, where one sale
-// is made with other settings. It keeps the requests that may yet change in
+// comparing is a visitor that applies the records to a second core, where one
+// sale is made with other settings. It keeps the requests that may yet change in
 // either, as the cores do, and no others.
-type whatIf struct {
+type comparing struct {
 	id      sale.Offset
 	product sale.Product
 	change  sale.Change
@@ -36,104 +36,104 @@ type pair struct {
 }
 
 // Begin implements [audit.Visitor].
-func (w *whatIf) Begin(r *audit.Replay) error {
-	w.before = r.Core().Snapshot()
+func (c *comparing) Begin(r *audit.Replay) error {
+	c.before = r.Core().Snapshot()
 	return nil
 }
 
 // create makes the core with the other settings, if the record made a sale.
-func (w *whatIf) create(r *audit.Replay, record *sale.Record) error {
+func (c *comparing) create(r *audit.Replay, record *sale.Record) error {
 	body, ok := record.Body.(sale.Create)
 	if !ok {
-		return fmt.Errorf("the record %s is no sale.create: %w", w.result.Sale, ErrNoSale)
+		return fmt.Errorf("the record %s is no sale.create: %w", c.result.Sale, ErrNoSale)
 	}
-	if !slices.ContainsFunc(r.Changed(), func(s sale.Sale) bool { return s.ID == w.id }) {
-		return fmt.Errorf("the sale.create %s was refused: %w", w.result.Sale, ErrNoSale)
+	if !slices.ContainsFunc(r.Changed(), func(s sale.Sale) bool { return s.ID == c.id }) {
+		return fmt.Errorf("the sale.create %s was refused: %w", c.result.Sale, ErrNoSale)
 	}
 	var err error
-	if w.altered, w.result.Notes, err = alter(body, w.change); err != nil {
+	if c.altered, c.result.Notes, err = alter(body, c.change); err != nil {
 		return err
 	}
-	w.result.Was.begin(body)
-	w.result.Would.begin(w.altered)
-	w.result.CannotKnow = cannotKnow(body.Settings.Policy, w.altered.Settings.Policy)
-	if w.altered.Rules > w.before.Schema {
-		w.before.Schema = w.altered.Rules // each schema brought rules of its number
-		w.result.Notes = append(w.result.Notes, fmt.Sprintf("The log had not been raised to schema %d when the sale was made: for the other settings it is taken to have been.", w.altered.Rules))
+	c.result.Was.begin(body)
+	c.result.Would.begin(c.altered)
+	c.result.CannotKnow = cannotKnow(body.Settings.Policy, c.altered.Settings.Policy)
+	if c.altered.Rules > c.before.Schema {
+		c.before.Schema = c.altered.Rules // each schema brought rules of its number
+		c.result.Notes = append(c.result.Notes, fmt.Sprintf("The log had not been raised to schema %d when the sale was made: for the other settings it is taken to have been.", c.altered.Rules))
 	}
-	if w.core, err = sale.Restore(w.before); err != nil {
+	if c.core, err = sale.Restore(c.before); err != nil {
 		return fmt.Errorf("beginning the replay with other settings: %w", err)
 	}
-	w.before = sale.Snapshot{}
+	c.before = sale.Snapshot{}
 	return nil
 }
 
 // Step implements [audit.Visitor].
-func (w *whatIf) Step(r *audit.Replay, s audit.Step) error {
+func (c *comparing) Step(r *audit.Replay, s audit.Step) error {
 	record := *s.Record
-	if w.core == nil {
-		if err := w.create(r, &record); err != nil {
+	if c.core == nil {
+		if err := c.create(r, &record); err != nil {
 			return err
 		}
-		record.Body = w.altered
+		record.Body = c.altered
 	}
-	w.changes.Reset()
-	if err := w.core.Apply(record, &w.changes); err != nil {
+	c.changes.Reset()
+	if err := c.core.Apply(record, &c.changes); err != nil {
 		return fmt.Errorf("with other settings: %w", err)
 	}
-	w.result.Was.take(w.id, r.Changed())
-	w.result.Would.take(w.id, w.changes.Sales())
-	if w.result.Parts == nil && !slices.Equal(s.Decisions, w.changes.Decisions) {
+	c.result.Was.take(c.id, r.Changed())
+	c.result.Would.take(c.id, c.changes.Sales())
+	if c.result.Parts == nil && !slices.Equal(s.Decisions, c.changes.Decisions) {
 		offset := record.Offset
-		w.result.Parts = &offset
+		c.result.Parts = &offset
 	}
-	w.compareResults(&record, s.Decisions)
+	c.compareResults(&record, s.Decisions)
 	for i := range s.Decisions {
-		if d := &s.Decisions[i]; w.concerns(d, &record) {
-			p := w.pair(d)
+		if d := &s.Decisions[i]; c.concerns(d, &record) {
+			p := c.pair(d)
 			p.was = End{d.Request.State, d.Request.Reason}
-			w.result.Was.units(d, &p.hadUnits, p.appended)
+			c.result.Was.units(d, &p.hadUnits, p.appended)
 		}
 	}
-	for i := range w.changes.Decisions {
-		if d := &w.changes.Decisions[i]; w.concerns(d, &record) {
-			p := w.pair(d)
+	for i := range c.changes.Decisions {
+		if d := &c.changes.Decisions[i]; c.concerns(d, &record) {
+			p := c.pair(d)
 			p.would = End{d.Request.State, d.Request.Reason}
-			w.result.Would.units(d, &p.wouldHaveHad, p.appended)
+			c.result.Would.units(d, &p.wouldHaveHad, p.appended)
 		}
 	}
-	for _, request := range w.touched {
-		if p := w.pairs[request]; p != nil && p.was.State.Final() && p.would.State.Final() {
-			w.settle(request, p)
+	for _, request := range c.touched {
+		if p := c.pairs[request]; p != nil && p.was.State.Final() && p.would.State.Final() {
+			c.settle(request, p)
 		}
 	}
-	w.touched = w.touched[:0]
+	c.touched = c.touched[:0]
 	return nil
 }
 
 // concerns reports whether a decision is about a request that named the sale.
-func (w *whatIf) concerns(d *sale.Decision, record *sale.Record) bool {
+func (c *comparing) concerns(d *sale.Decision, record *sale.Record) bool {
 	if d.Kind != sale.OfRequest {
 		return false
 	}
-	if d.Request.Sale == w.id {
+	if d.Request.Sale == c.id {
 		return true
 	}
 	// In one of the two the sale may have been followed by another.
 	b, ok := record.Body.(sale.Buy)
-	return ok && b.Sale == w.id && record.Product == w.product && d.Request.Offset == record.Offset
+	return ok && b.Sale == c.id && record.Product == c.product && d.Request.Offset == record.Offset
 }
 
 // pair gives a decision's request in both replays.
-func (w *whatIf) pair(d *sale.Decision) *pair {
+func (c *comparing) pair(d *sale.Decision) *pair {
 	request := d.Request.Offset
-	p := w.pairs[request]
+	p := c.pairs[request]
 	if p == nil {
 		p = &pair{appended: d.Time}
-		w.pairs[request] = p
-		w.result.Requests++
+		c.pairs[request] = p
+		c.result.Requests++
 	}
-	w.touched = append(w.touched, request)
+	c.touched = append(c.touched, request)
 	return p
 }
 
@@ -153,18 +153,18 @@ func (o *Outcome) units(d *sale.Decision, had *bool, appended sale.Time) {
 
 // compareResults counts commands about the sale, or its requests, whose result
 // is another one.
-func (w *whatIf) compareResults(record *sale.Record, was []sale.Decision) {
-	if record.Product != w.product {
+func (c *comparing) compareResults(record *sale.Record, was []sale.Decision) {
+	if record.Product != c.product {
 		return
 	}
 	a, decided := result(was)
-	b, would := result(w.changes.Decisions)
+	b, would := result(c.changes.Decisions)
 	if !decided || !would || a.Code == b.Code {
 		return
 	}
-	w.result.Commands++
+	c.result.Commands++
 	if _, ok := record.Body.(sale.Confirm); ok && a.Code == sale.CodeDone {
-		w.result.Unpaid++
+		c.result.Unpaid++
 	}
 }
 
@@ -179,28 +179,28 @@ func result(decisions []sale.Decision) (sale.Result, bool) {
 }
 
 // settle counts what a request has come to, and forgets it.
-func (w *whatIf) settle(request sale.Offset, p *pair) {
-	w.result.Was.count(p.was)
-	w.result.Would.count(p.would)
+func (c *comparing) settle(request sale.Offset, p *pair) {
+	c.result.Was.count(p.was)
+	c.result.Would.count(p.would)
 	if p.wouldHaveHad && !p.hadUnits {
-		w.result.OnlyWould++
+		c.result.OnlyWould++
 	}
 	if p.was != p.would {
-		w.result.list(Difference{Request: w.public(request), Was: p.was, Would: p.would, offset: request})
+		c.result.list(Difference{Request: c.public(request), Was: p.was, Would: p.would, offset: request})
 	}
-	delete(w.pairs, request)
+	delete(c.pairs, request)
 }
 
-func (w *whatIf) public(request sale.Offset) string {
-	partition, _, _ := ticket.ParsePublicID(w.result.Sale)
+func (c *comparing) public(request sale.Offset) string {
+	partition, _, _ := ticket.ParsePublicID(c.result.Sale)
 	return ticket.PublicID(partition, int64(request))
 }
 
 // End implements [audit.Visitor].
-func (w *whatIf) End(r *audit.Replay) error {
-	w.result.Until, w.result.Now = r.Core().Next(), event.Instant(r.Core().Now())
-	for request, p := range w.pairs { // in any order
-		w.settle(request, p)
+func (c *comparing) End(r *audit.Replay) error {
+	c.result.Until, c.result.Now = r.Core().Next(), event.Instant(r.Core().Now())
+	for request, p := range c.pairs { // in any order
+		c.settle(request, p)
 	}
 	return nil
 }

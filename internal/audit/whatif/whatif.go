@@ -66,7 +66,7 @@ func (l *lookout) note(r *audit.Replay, sales []sale.Sale) {
 
 // Compare replays a sale as it was and, record for record beside it, as it would
 // have been if it had been created with other settings. Its error wraps
-// [sale.ErrInvalidSettings] where no sale can have those, and ErrNoSale where
+// [sale.ErrInvalidSettings] where no sale can have those, and [ErrNoSale] where
 // the record at the offset made no sale.
 func Compare(ctx context.Context, h *audit.History, partition int32, id sale.Offset, change sale.Change) (*Comparison, error) {
 	created, err := h.Entry(ctx, partition, id)
@@ -76,7 +76,7 @@ func Compare(ctx context.Context, h *audit.History, partition int32, id sale.Off
 	case err != nil:
 		return nil, err
 	}
-	w := &whatIf{
+	c := &comparing{
 		id: id, product: sale.Product(created.Key), change: change, pairs: make(map[sale.Offset]*pair),
 		result: Comparison{Sale: ticket.PublicID(partition, int64(id)), Product: sale.Product(created.Key), First: []Difference{}},
 	}
@@ -85,10 +85,10 @@ func Compare(ctx context.Context, h *audit.History, partition int32, id sale.Off
 		return nil, err
 	}
 	extents[0].From = id
-	if err := h.Replay(ctx, extents, func(audit.Extent) audit.Visitor { return w }); err != nil {
+	if err := h.Replay(ctx, extents, func(audit.Extent) audit.Visitor { return c }); err != nil {
 		return nil, err
 	}
-	return &w.result, nil
+	return &c.result, nil
 }
 
 // alter gives a sale's creation with other settings, and what there is to say

@@ -83,8 +83,8 @@ func plainOutcome(n *audittest.Plain, id sale.Offset) (o Outcome, ends map[sale.
 	return o, ends
 }
 
-// TestWhatIfOfTheSame shows that settings that are the same change nothing.
-func TestWhatIfOfTheSame(t *testing.T) {
+// TestSameSettings shows that settings that are the same change nothing.
+func TestSameSettings(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		n := audittest.Decide(saletest.Log(t))
@@ -129,9 +129,9 @@ func drawChange(t *rapid.T, of sale.Settings) sale.Change {
 	return change
 }
 
-// TestWhatIfEqualsAnEditedLog holds other settings against a plain replay of the
+// TestEqualsAnEditedLog holds other settings against a plain replay of the
 // log with the sale's creation edited.
-func TestWhatIfEqualsAnEditedLog(t *testing.T) {
+func TestEqualsAnEditedLog(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		was := audittest.Decide(saletest.Log(t))
@@ -260,8 +260,8 @@ func checkParting(t *rapid.T, got *Comparison, was, would []sale.Decision) {
 	}
 }
 
-// TestWhatIf shows a sale with other settings, and what is said about it.
-func TestWhatIf(t *testing.T) {
+// TestCompare shows a sale with other settings, and what is said about it.
+func TestCompare(t *testing.T) {
 	t.Parallel()
 	waitlist := audittest.File(t, "../../../testdata/logs/waitlist-first-waiter-gets-the-freed-unit.jsonl")
 	first := audittest.File(t, "../../../testdata/logs/first-come-first-served.jsonl")
@@ -310,8 +310,8 @@ func TestWhatIf(t *testing.T) {
 	}
 }
 
-// TestWhatIfRefuses shows what is said of a sale that is none.
-func TestWhatIfRefuses(t *testing.T) {
+// TestRefuses shows what is said of a sale that is none.
+func TestRefuses(t *testing.T) {
 	t.Parallel()
 	entries := audittest.File(t, "../../../testdata/logs/second-sale.jsonl")
 	refused := sale.None

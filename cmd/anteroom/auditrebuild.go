@@ -37,24 +37,24 @@ func (c *auditRebuildCommand) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	defer closeLog()
-	job := &rebuild.Rebuild{History: history}
+	config := rebuild.Config{History: history}
 	if c.DecisionsTopic != "" {
 		published, err := c.openPublished(ctx, t, history.Log.Partitions())
 		if err != nil {
 			return err
 		}
 		defer published.Close()
-		job.Published = published
+		config.Published = published
 	}
 	ledger, err := postgres.NewRebuild(c.PostgresURL, func(line string) { fmt.Fprintln(t.err, "migrated:", line) })
 	if err != nil {
 		return fmt.Errorf("preparing the ledger: %w", err)
 	}
 	defer ledger.Close(context.WithoutCancel(ctx))
-	job.Ledger = ledger
+	config.Ledger = ledger
 
 	began := time.Now()
-	done, err := job.Run(ctx)
+	done, err := rebuild.Run(ctx, config)
 	if err != nil {
 		return c.interrupted(done, err)
 	}

@@ -79,12 +79,12 @@ func rebuildEntries(seed int) []event.Entry {
 }
 
 // newRebuild makes a rebuild of a log into a database, by small batches.
-func newRebuild(t testing.TB, url string, log *rebuildLog) *rebuild.Rebuild {
+func newRebuild(t testing.TB, url string, log *rebuildLog) rebuild.Config {
 	t.Helper()
 	ledger, err := NewRebuild(url, nil)
 	check(t, err)
 	t.Cleanup(func() { ledger.Close(context.Background()) })
-	return &rebuild.Rebuild{History: &audit.History{Log: log}, Ledger: ledger, BatchRecords: 7}
+	return rebuild.Config{History: &audit.History{Log: log}, Ledger: ledger, BatchRecords: 7}
 }
 
 // ownLedger commits a log as an owner does, in batches of different sizes, with

@@ -70,7 +70,7 @@ func TestRebuiltLedgerIsTheOwners(t *testing.T) {
 			lose(t, b.PostgresURL)
 			job := newRebuild(t, b.PostgresURL, log)
 			job.BatchRecords = most
-			done, err := job.Run(t.Context())
+			done, err := rebuild.Run(t.Context(), job)
 			check(t, err)
 			wantRebuilt(t, log, owners, b.PostgresURL)
 			wantCounted(t, b.PostgresURL, log, done)
@@ -161,14 +161,14 @@ func TestRebuildGoesOnAfterABreak(t *testing.T) {
 				broken := newRebuild(t, proxy.url, log)
 				ledger := broken.Ledger.(*Rebuild)
 				broken.Ledger = &breaking{Ledger: ledger, proxy: proxy, how: how, after: n}
-				done, err := broken.Run(t.Context())
+				done, err := rebuild.Run(t.Context(), broken)
 				if err == nil || errors.Is(err, rebuild.ErrOvertaken) {
 					t.Fatalf("break %d at commit %d: %v", how, n, err)
 				}
 				wantUnclaimed(t, b.PostgresURL, len(done.Partitions))
 
 				again := newRebuild(t, b.PostgresURL, log)
-				_, err = again.Run(t.Context())
+				_, err = rebuild.Run(t.Context(), again)
 				if n == commits && how == cutAnswer {
 					if !errors.Is(err, rebuild.ErrNotEmpty) {
 						t.Errorf("all was finished: %v, want ErrNotEmpty", err)
@@ -220,7 +220,7 @@ func TestRebuildRefusesALedgerThatIsNotEmpty(t *testing.T) {
 			t.Helper()
 			before := databaseOf(t, b.PostgresURL)
 			job := newRebuild(t, b.PostgresURL, log)
-			if _, err := job.Run(t.Context()); !errors.Is(err, rebuild.ErrNotEmpty) || !errors.Is(err, want) {
+			if _, err := rebuild.Run(t.Context(), job); !errors.Is(err, rebuild.ErrNotEmpty) || !errors.Is(err, want) {
 				t.Errorf("%s: %v", why, err)
 			}
 			if diff := gocmp.Diff(before, databaseOf(t, b.PostgresURL)); diff != "" {
@@ -261,7 +261,7 @@ func TestRebuildLeavesAloneWhatWasNotLost(t *testing.T) {
 		// What is left of an earlier life, and of partition 1, is written again.
 		execute(t, b.PostgresURL, `UPDATE partitions SET rebuilding = true WHERE partition = 1`)
 		empty := partitionOf(t, b.PostgresURL, 2)
-		done, err := newRebuild(t, b.PostgresURL, log).Run(t.Context())
+		done, err := rebuild.Run(t.Context(), newRebuild(t, b.PostgresURL, log))
 		check(t, err)
 		if len(done.Partitions) != 1 || done.Partitions[0].Partition != 1 {
 			t.Errorf("rebuilt %+v, want partition 1 alone", done.Partitions)
@@ -300,11 +300,11 @@ func TestRebuildOwnsTheLedger(t *testing.T) {
 		defer interrupt()
 		ended := make(chan error, 1)
 		running.Go(func() {
-			_, err := first.Run(ctx)
+			_, err := rebuild.Run(ctx, first)
 			ended <- err
 		})
 		<-halfway
-		if _, err := newRebuild(t, b.PostgresURL, log).Run(t.Context()); !errors.Is(err, rebuild.ErrUnderWay) {
+		if _, err := rebuild.Run(t.Context(), newRebuild(t, b.PostgresURL, log)); !errors.Is(err, rebuild.ErrUnderWay) {
 			t.Errorf("a second rebuild: %v, want ErrRebuildUnderWay", err)
 		}
 		if _, err := newOwner(t, b.PostgresURL).Claim(t.Context(), 0, proven); !errors.Is(err, allocator.ErrRebuilding) {
@@ -332,7 +332,7 @@ func TestRebuildOwnsTheLedger(t *testing.T) {
 			t.Errorf("interrupted: %v", err)
 		}
 		first.Ledger.(*Rebuild).Close(t.Context())
-		_, err := newRebuild(t, b.PostgresURL, log).Run(t.Context())
+		_, err := rebuild.Run(t.Context(), newRebuild(t, b.PostgresURL, log))
 		check(t, err)
 		wantRebuilt(t, log, owners, b.PostgresURL)
 		wantResults("that no command has", nil)
@@ -358,7 +358,7 @@ func TestRebuildFencesOwnersOfTheLostLedger(t *testing.T) {
 
 		lose(t, b.PostgresURL)
 		began := time.Now().Add(-time.Minute).UnixMilli() // the server's clock may be another
-		_, err := newRebuild(t, b.PostgresURL, log).Run(t.Context())
+		_, err := rebuild.Run(t.Context(), newRebuild(t, b.PostgresURL, log))
 		check(t, err)
 		next := drive(t.Context(), t, newOwner(t, b.PostgresURL), 0)
 		if next.epoch < began {
@@ -429,7 +429,7 @@ func TestRebuildBindsProducts(t *testing.T) {
 		}}
 		migrated(t, b.PostgresURL, 3)
 		execute(t, b.PostgresURL, `INSERT INTO products VALUES ('pot', 1), ('mug', 2)`)
-		done, err := newRebuild(t, b.PostgresURL, log).Run(t.Context())
+		done, err := rebuild.Run(t.Context(), newRebuild(t, b.PostgresURL, log))
 		check(t, err)
 		twice := []rebuild.BoundTwice{
 			{Product: "pot", Bound: 1, Other: 0}, {Product: "cup", Bound: 1, Other: 0},
@@ -505,7 +505,7 @@ func TestRebuildFromASnapshot(t *testing.T) {
 		}
 		alone := newRebuild(t, b.PostgresURL, log)
 		alone.History.Snapshots = keptState{state()}
-		if _, err := alone.Run(t.Context()); !errors.Is(err, rebuild.ErrNoEarlierRows) {
+		if _, err := rebuild.Run(t.Context(), alone); !errors.Is(err, rebuild.ErrNoEarlierRows) {
 			t.Errorf("from a state alone: %v, want ErrNoEarlierRows", err)
 		}
 		alone.Ledger.(*Rebuild).Close(t.Context())
@@ -514,7 +514,7 @@ func TestRebuildFromASnapshot(t *testing.T) {
 		from := state()
 		from.Kept = keptRows{slices.Collect(maps.Values(earlier.requests)), slices.Collect(maps.Values(earlier.results))}
 		whole.History.Snapshots = keptState{from}
-		_, err := whole.Run(t.Context())
+		_, err := rebuild.Run(t.Context(), whole)
 		check(t, err)
 		// One batch stands for those before it.
 		if found := devstacktest.Count(t, b.PostgresURL, `SELECT to_offset FROM batches WHERE from_offset = 0 AND octet_length(marks) = 0`); found != at {

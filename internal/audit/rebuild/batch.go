@@ -12,8 +12,8 @@ import (
 // A rebuilt batch is closed when it has so many records, or so many rows: one
 // record can make many.
 const (
-	rebuiltRecords = 20_000
-	rebuiltRows    = 20_000
+	maxRecords = 20_000
+	maxRows    = 20_000
 )
 
 // filling fills one partition of a ledger.
@@ -61,7 +61,7 @@ func (f *filling) step(ctx context.Context, p *audit.Replay, s audit.Step) error
 	// What is to be published begins with a batch of its own, and so does what
 	// comes after the first record of it: see publishing.
 	cut := next == f.Publishes || next == f.Publishes+1
-	if next == f.end || (!cut && int64(next-f.batch.From) < int64(f.most) && rows < rebuiltRows) {
+	if next == f.end || (!cut && int64(next-f.batch.From) < int64(f.most) && rows < maxRows) {
 		return nil
 	}
 	f.seal(p)

@@ -20,11 +20,11 @@ import (
 // that record's decisions are a batch of their own: a run of defaults that began
 // with one of them would be left out as a whole. And its sales come in the order
 // in which they were published.
-func (r *Rebuild) publishing(ctx context.Context, f *filling) error {
-	if r.Published == nil {
+func (c Config) publishing(ctx context.Context, f *filling) error {
+	if c.Published == nil {
 		return nil
 	}
-	last, err := r.Published.Last(ctx, f.Partition)
+	last, err := c.Published.Last(ctx, f.Partition)
 	if err != nil {
 		return fmt.Errorf("asking which decisions of partition %d are published: %w", f.Partition, err)
 	}

@@ -101,8 +101,8 @@ type Published interface {
 	Last(ctx context.Context, partition int32) ([]*event.Decision, error)
 }
 
-// Rebuild fills a ledger from the log.
-type Rebuild struct {
+// Config says what is filled, and from what.
+type Config struct {
 	History *audit.History
 	Ledger  Ledger
 	// Published says up to where decisions are published: what comes after it
@@ -133,26 +133,26 @@ type FilledPartition struct {
 // appended meanwhile is for the partitions' next owners to decide. A partition
 // is finished, or begun anew by the next rebuild: it is never half there for
 // anybody else. After an error the finished ones are in the result.
-func (r *Rebuild) Run(ctx context.Context) (*Result, error) {
-	extents, err := r.History.Ends(ctx)
+func Run(ctx context.Context, config Config) (*Result, error) {
+	extents, err := config.History.Ends(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for i := range extents {
 		extents[i].From = sale.None // wherever a snapshot lets it begin
 	}
-	if extents, err = r.Ledger.Begin(ctx, r.History.Log.Topic(), extents); err != nil {
+	if extents, err = config.Ledger.Begin(ctx, config.History.Log.Topic(), extents); err != nil {
 		return nil, fmt.Errorf("preparing the ledger: %w", err)
 	}
 	done := new(Result)
-	err = r.History.Replay(ctx, extents, func(of audit.Extent) audit.Visitor {
+	err = config.History.Replay(ctx, extents, func(of audit.Extent) audit.Visitor {
 		f := &filling{
-			ledger: r.Ledger, topic: r.History.Log.Topic(), end: of.To, done: done,
+			ledger: config.Ledger, topic: config.History.Log.Topic(), end: of.To, done: done,
 			FilledPartition: FilledPartition{Partition: of.Partition, To: of.To, Publishes: of.To},
-			revisions:       make(map[sale.Offset]sale.Offset), most: cmp.Or(r.BatchRecords, rebuiltRecords),
+			revisions:       make(map[sale.Offset]sale.Offset), most: cmp.Or(config.BatchRecords, maxRecords),
 		}
-		return &rebuildVisitor{
-			begin: func(p *audit.Replay) error { return r.begin(ctx, f, p) },
+		return &visitor{
+			begin: func(p *audit.Replay) error { return config.begin(ctx, f, p) },
 			step:  func(p *audit.Replay, s audit.Step) error { return f.step(ctx, p, s) },
 			end:   func(p *audit.Replay) error { return f.finish(ctx, p) },
 		}
@@ -160,22 +160,22 @@ func (r *Rebuild) Run(ctx context.Context) (*Result, error) {
 	return done, err
 }
 
-// rebuildVisitor is a Visitor whose methods know the context.
-type rebuildVisitor struct {
+// visitor is an [audit.Visitor] whose methods know the context.
+type visitor struct {
 	begin, end func(*audit.Replay) error
 	step       func(*audit.Replay, audit.Step) error
 }
 
-func (v *rebuildVisitor) Begin(p *audit.Replay) error              { return v.begin(p) }
-func (v *rebuildVisitor) Step(p *audit.Replay, s audit.Step) error { return v.step(p, s) }
-func (v *rebuildVisitor) End(p *audit.Replay) error                { return v.end(p) }
+func (v *visitor) Begin(p *audit.Replay) error              { return v.begin(p) }
+func (v *visitor) Step(p *audit.Replay, s audit.Step) error { return v.step(p, s) }
+func (v *visitor) End(p *audit.Replay) error                { return v.end(p) }
 
 // begin readies a partition for the first record.
-func (r *Rebuild) begin(ctx context.Context, f *filling, p *audit.Replay) error {
-	if err := r.publishing(ctx, f); err != nil {
+func (c Config) begin(ctx context.Context, f *filling, p *audit.Replay) error {
+	if err := c.publishing(ctx, f); err != nil {
 		return err
 	}
-	if err := r.Ledger.Clear(ctx, f.Partition); err != nil {
+	if err := c.Ledger.Clear(ctx, f.Partition); err != nil {
 		return fmt.Errorf("emptying partition %d: %w", f.Partition, err)
 	}
 	f.From = p.Core().Next()
@@ -183,7 +183,7 @@ func (r *Rebuild) begin(ctx context.Context, f *filling, p *audit.Replay) error 
 		return fmt.Errorf("partition %d: decisions are published up to record %d, the replay begins at %d: %w", f.Partition, f.Publishes, f.From, ErrUnpublished)
 	}
 	if f.From > 0 {
-		if err := r.writeEarlier(ctx, f, p); err != nil {
+		if err := c.writeEarlier(ctx, f, p); err != nil {
 			return err
 		}
 	}
@@ -192,12 +192,12 @@ func (r *Rebuild) begin(ctx context.Context, f *filling, p *audit.Replay) error 
 }
 
 // writeEarlier writes what was decided before the replay begins.
-func (r *Rebuild) writeEarlier(ctx context.Context, f *filling, p *audit.Replay) error {
+func (c Config) writeEarlier(ctx context.Context, f *filling, p *audit.Replay) error {
 	kept := p.Kept()
 	if kept == nil {
 		return fmt.Errorf("partition %d at offset %d: %w", f.Partition, f.From, ErrNoEarlierRows)
 	}
-	rows := &earlier{ctx: ctx, ledger: r.Ledger, filling: f, batch: Batch{Partition: f.Partition}}
+	rows := &earlier{ctx: ctx, ledger: c.Ledger, filling: f, batch: Batch{Partition: f.Partition}}
 	if err := kept.Requests(rows.request); err != nil {
 		return fmt.Errorf("restoring the requests of partition %d before offset %d: %w", f.Partition, f.From, err)
 	}
@@ -216,10 +216,10 @@ func (r *Rebuild) writeEarlier(ctx context.Context, f *filling, p *audit.Replay)
 		f.stand(&s)
 		f.Sales++
 	}
-	if err := r.Ledger.Write(ctx, sales); err != nil {
+	if err := c.Ledger.Write(ctx, sales); err != nil {
 		return fmt.Errorf("writing the sales of partition %d at offset %d: %w", f.Partition, f.From, err)
 	}
-	if err := r.Ledger.Seat(ctx, f.Partition, &state); err != nil {
+	if err := c.Ledger.Seat(ctx, f.Partition, &state); err != nil {
 		return fmt.Errorf("beginning partition %d at offset %d: %w", f.Partition, f.From, err)
 	}
 	return nil

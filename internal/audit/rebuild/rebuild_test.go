@@ -9,20 +9,21 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/anteroomhq/anteroom/internal/audit"
+	"github.com/anteroomhq/anteroom/internal/audit/audittest"
 	"github.com/anteroomhq/anteroom/pkg/event"
 	"github.com/anteroomhq/anteroom/pkg/sale"
 	"github.com/anteroomhq/anteroom/pkg/sale/saletest"
 )
 
 // ownersDecisions are what an owner publishes of a log, cut into its batches.
-func ownersDecisions(t *rapid.T, log *rebuildLog) (lines []*event.Decision, canonical []sale.Decision, final []sale.Sale) {
+func ownersDecisions(t *rapid.T, log *audittest.Log) (lines []*event.Decision, canonical []sale.Decision, final []sale.Sale) {
 	core, standings := sale.New(), make(map[sale.Offset]event.Standing)
 	var changes sale.Changes
-	for i := range log.entries {
-		if err := core.Apply(log.entries[i].Record(), &changes); err != nil {
+	for i := range log.Entries[0] {
+		if err := core.Apply(log.Entries[0][i].Record(), &changes); err != nil {
 			t.Fatal(err)
 		}
-		if i < len(log.entries)-1 && rapid.IntRange(0, 9).Draw(t, "cut") > 0 {
+		if i < len(log.Entries[0])-1 && rapid.IntRange(0, 9).Draw(t, "cut") > 0 {
 			continue
 		}
 		b := event.NewDecisionBatch()
@@ -55,26 +56,26 @@ func decoded(t *rapid.T, lines []byte) (all []*event.Decision) {
 	return all
 }
 
-// TestRebuildPublishesWhatIsMissing: an owner has published its batches up to
+// TestPublishesWhatIsMissing: an owner has published its batches up to
 // any decision when the ledger is lost, perhaps with repetitions, and after the
 // decisions of another log. A reader that leaves out what is not above the last
 // that it saw is told of every decision, and of every step that a sale takes
 // once, by then.
-func TestRebuildPublishesWhatIsMissing(t *testing.T) {
+func TestPublishesWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
-		log := &rebuildLog{entries: saletest.Entries(saletest.Log(rt))}
+		log := audittest.Of(saletest.Entries(saletest.Log(rt)))
 		lines, canonical, final := ownersDecisions(rt, log)
-		published := rebuildPublished{{Cause: 1 << 40, Log: "another"}}
+		published := publishedDecisions{{Cause: 1 << 40, Log: "another"}}
 		published = append(published, lines[:rapid.IntRange(0, len(lines)).Draw(rt, "published")]...)
 		end := len(published)
 		from := rapid.IntRange(1, end).Draw(rt, "repeated from")
 		published = append(published, published[from:rapid.IntRange(from, end).Draw(rt, "repeated to")]...)
-		ledger := new(rebuildLedger)
-		rebuild := &Rebuild{
+		ledger := new(memoryLedger)
+		config := Config{
 			History: &audit.History{Log: log}, Ledger: ledger, Published: published, BatchRecords: rapid.IntRange(1, 40).Draw(rt, "records"),
 		}
-		if _, err := rebuild.Run(context.Background()); err != nil {
+		if _, err := Run(context.Background(), config); err != nil {
 			rt.Fatal(err)
 		}
 		told := published[1:]
@@ -159,16 +160,16 @@ func wantTold(t *rapid.T, told []*event.Decision, canonical []sale.Decision, fin
 	}
 }
 
-// TestRebuildPublishesNothing where there is no topic of decisions, and nothing
+// TestPublishesNothing where there is no topic of decisions, and nothing
 // again where all is published.
-func TestRebuildPublishesNothing(t *testing.T) {
+func TestPublishesNothing(t *testing.T) {
 	t.Parallel()
-	log := &rebuildLog{entries: saletest.Entries(rapid.Custom(saletest.Log).Example(4))}
+	log := audittest.Of(saletest.Entries(rapid.Custom(saletest.Log).Example(4)))
 	for what, published := range map[string]Published{
-		"no topic": nil, "all published": rebuildPublished{{Cause: sale.Offset(len(log.entries)), Log: log.Topic().String()}},
+		"no topic": nil, "all published": publishedDecisions{{Cause: sale.Offset(len(log.Entries[0])), Log: log.Topic().String()}},
 	} {
-		ledger := new(rebuildLedger)
-		done, err := (&Rebuild{History: &audit.History{Log: log}, Ledger: ledger, Published: published, BatchRecords: 10}).Run(t.Context())
+		ledger := new(memoryLedger)
+		done, err := Run(t.Context(), Config{History: &audit.History{Log: log}, Ledger: ledger, Published: published, BatchRecords: 10})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -177,27 +178,27 @@ func TestRebuildPublishesNothing(t *testing.T) {
 				t.Errorf("%s: [%d, %d) has decisions", what, b.From, b.To)
 			}
 		}
-		if !ledger.finished || done.Records != int64(len(log.entries)) || done.Partitions[0].Publishes < done.Partitions[0].To {
+		if !ledger.finished || done.Records != int64(len(log.Entries[0])) || done.Partitions[0].Publishes < done.Partitions[0].To {
 			t.Errorf("%s: %+v, finished %v", what, done, ledger.finished)
 		}
 	}
 }
 
-// TestRebuildFromASnapshotAboveWhatIsPublished: what is between could not be
+// TestFromASnapshotAboveWhatIsPublished: what is between could not be
 // told again.
-func TestRebuildFromASnapshotAboveWhatIsPublished(t *testing.T) {
+func TestFromASnapshotAboveWhatIsPublished(t *testing.T) {
 	t.Parallel()
-	log := &rebuildLog{entries: saletest.Entries(rapid.Custom(saletest.Log).Example(4))}
+	log := audittest.Of(saletest.Entries(rapid.Custom(saletest.Log).Example(4)))
 	replay := audit.NewReplay(0, audit.Beginning())
 	if err := replay.Run(t.Context(), log, 50, func(audit.Step) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
-	ledger := new(rebuildLedger)
-	rebuild := &Rebuild{
-		History: &audit.History{Log: log, Snapshots: rebuildSnapshot{replay.State()}}, Ledger: ledger,
-		Published: rebuildPublished{{Cause: 49, Log: log.Topic().String()}},
+	ledger := new(memoryLedger)
+	config := Config{
+		History: &audit.History{Log: log, Snapshots: oneSnapshot{replay.State()}}, Ledger: ledger,
+		Published: publishedDecisions{{Cause: 49, Log: log.Topic().String()}},
 	}
-	if _, err := rebuild.Run(t.Context()); !errors.Is(err, ErrUnpublished) {
+	if _, err := Run(t.Context(), config); !errors.Is(err, ErrUnpublished) {
 		t.Errorf("%v, want ErrUnpublished", err)
 	}
 	if len(ledger.batches) > 0 {
@@ -205,27 +206,27 @@ func TestRebuildFromASnapshotAboveWhatIsPublished(t *testing.T) {
 	}
 }
 
-type rebuildSnapshot struct{ state audit.State }
+type oneSnapshot struct{ state audit.State }
 
-func (s rebuildSnapshot) Newest(event.TopicID, int32, sale.Offset, sale.Offset) (audit.State, bool, error) {
+func (s oneSnapshot) Newest(event.TopicID, int32, sale.Offset, sale.Offset) (audit.State, bool, error) {
 	return s.state, true, nil
 }
 
-// TestRebuildStopsAtAnError and says what it had finished.
-func TestRebuildStopsAtAnError(t *testing.T) {
+// TestStopsAtAnError and says what it had finished.
+func TestStopsAtAnError(t *testing.T) {
 	t.Parallel()
-	log := &rebuildLog{entries: saletest.Entries(rapid.Custom(saletest.Log).Example(4))}
+	log := audittest.Of(saletest.Entries(rapid.Custom(saletest.Log).Example(4)))
 	broken := errors.New("broken")
-	ledger := &rebuildLedger{failing: broken}
-	done, err := (&Rebuild{History: &audit.History{Log: log}, Ledger: ledger}).Run(t.Context())
+	ledger := &memoryLedger{failing: broken}
+	done, err := Run(t.Context(), Config{History: &audit.History{Log: log}, Ledger: ledger})
 	if !errors.Is(err, broken) || done == nil || len(done.Partitions) != 0 || ledger.finished {
 		t.Errorf("%+v, %v", done, err)
 	}
 }
 
-// TestRebuiltBatchesAreBounded in records, and in rows but for those of one
+// TestBatchesAreBounded in records, and in rows but for those of one
 // record.
-func TestRebuiltBatchesAreBounded(t *testing.T) {
+func TestBatchesAreBounded(t *testing.T) {
 	t.Parallel()
 	schema, err := event.Encode(sale.Schema{Version: sale.NewestSchema})
 	if err != nil {
@@ -237,25 +238,25 @@ func TestRebuiltBatchesAreBounded(t *testing.T) {
 	}{
 		"records without rows": {schema, 0}, "rows": {[]byte("garbage"), 1 << 30},
 	} {
-		log := new(rebuildLog)
-		for i := range 2*rebuiltRecords + 5 {
-			log.entries = append(log.entries, event.Entry{Offset: sale.Offset(i), Value: c.value})
+		var entries []event.Entry
+		for i := range 2*maxRecords + 5 {
+			entries = append(entries, event.Entry{Offset: sale.Offset(i), Value: c.value})
 		}
-		ledger := new(rebuildLedger)
-		if _, err := (&Rebuild{History: &audit.History{Log: log}, Ledger: ledger, BatchRecords: c.records}).Run(t.Context()); err != nil {
+		ledger := new(memoryLedger)
+		if _, err := Run(t.Context(), Config{History: &audit.History{Log: audittest.Of(entries)}, Ledger: ledger, BatchRecords: c.records}); err != nil {
 			t.Fatal(err)
 		}
 		next := sale.Offset(0)
 		for _, b := range ledger.batches {
-			if b.From != next || b.To-b.From > rebuiltRecords || len(b.Requests) > rebuiltRows || len(b.Marks) != event.MarkBytes*int(b.To-b.From) {
+			if b.From != next || b.To-b.From > maxRecords || len(b.Requests) > maxRows || len(b.Marks) != event.MarkBytes*int(b.To-b.From) {
 				t.Fatalf("%s: [%d, %d) after %d with %d rows and %d bytes of marks", what, b.From, b.To, next, len(b.Requests), len(b.Marks))
 			}
-			if b.Last != log.entries[b.To-1].Digest() {
+			if b.Last != entries[b.To-1].Digest() {
 				t.Fatalf("%s: [%d, %d) does not end with the digest of its last record", what, b.From, b.To)
 			}
 			next = b.To
 		}
-		if next != sale.Offset(len(log.entries)) {
+		if next != sale.Offset(len(entries)) {
 			t.Errorf("%s: written up to %d", what, next)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -249,30 +250,55 @@ func TestVerifyRefuses(t *testing.T) {
 	other := newWorld(t, devstacktest.Embedded(t), 1)
 	w.append(t, "", `{"type":"schema","version":99}`)
 	w.decide(t, 1)
-	gone, cancel := context.WithCancel(t.Context())
-	cancel()
 	for name, c := range map[string]struct {
-		ctx       context.Context
 		arguments []string
 		code      int
 		says      string
 	}{
-		"no log named":       {t.Context(), []string{"audit", "verify"}, exitMisuse, "ANTEROOM_KAFKA_BROKERS"},
-		"no ledger named":    {t.Context(), []string{"audit", "verify", "--kafka-brokers", w.kafka, "--topic", w.topic}, exitMisuse, "ANTEROOM_POSTGRES_URL"},
-		"keeping nowhere":    {t.Context(), w.audit("verify", "--keep"), exitMisuse, "--snapshots"},
-		"an unknown product": {t.Context(), w.audit("verify", "--product", "lamp"), exitFailed, `product "lamp": no sale of the product is known`},
-		"an unknown topic":   {t.Context(), append(w.audit("verify"), "--topic", "nowhere"), exitFailed, "the topic does not exist"},
-		"another's ledger":   {t.Context(), append(w.audit("verify"), "--postgres-url", other.postgres), exitFailed, "made from another log"},
-		"interrupted":        {gone, w.audit("verify"), exitFailed, "interrupted; nothing was changed"},
+		"no log named":       {[]string{"audit", "verify"}, exitMisuse, "ANTEROOM_KAFKA_BROKERS"},
+		"no ledger named":    {[]string{"audit", "verify", "--kafka-brokers", w.kafka, "--topic", w.topic}, exitMisuse, "ANTEROOM_POSTGRES_URL"},
+		"keeping nowhere":    {w.audit("verify", "--keep"), exitMisuse, "--snapshots"},
+		"an unknown product": {w.audit("verify", "--product", "lamp"), exitFailed, `product "lamp": no sale of the product is known`},
+		"an unknown topic":   {append(w.audit("verify"), "--topic", "nowhere"), exitFailed, "the topic does not exist"},
+		"another's ledger":   {append(w.audit("verify"), "--postgres-url", other.postgres), exitFailed, "made from another log"},
+		"no product's name":  {w.audit("verify", "--product", "Lamp"), exitMisuse, `"Lamp"`},
 	} {
 		var out, log bytes.Buffer
-		if code := run(c.ctx, c.arguments, terminal{out: &out, err: &log}); code != c.code || !strings.Contains(log.String(), c.says) {
+		if code := run(t.Context(), c.arguments, terminal{out: &out, err: &log}); code != c.code || !strings.Contains(log.String(), c.says) {
 			t.Errorf("%s: ends with %d and says %q, want %d and %q", name, code, &log, c.code, c.says)
 		}
 	}
 	// What the ledger has not decided, because it cannot, is no difference.
 	if found := w.auditVerifies(t).Partitions[0]; found.To != 1 || found.Undecided < 1 {
 		t.Errorf("a log that goes on with a newer schema: %+v", found)
+	}
+}
+
+// TestAuditInterrupted: whatever only reads says that it was interrupted, and
+// changes nothing.
+func TestAuditInterrupted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, devstacktest.Embedded(t), 1)
+	w.append(t, "ring", "garbage")
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	folder := t.TempDir()
+	log := []string{"--kafka-brokers", w.kafka, "--topic", w.topic}
+	for _, arguments := range [][]string{
+		w.audit("verify"),
+		append([]string{"audit", "explain", "0-0"}, log...),
+		append([]string{"audit", "export", "--output", filepath.Join(folder, "export")}, log...),
+		append([]string{"audit", "fairness"}, log...),
+		append([]string{"audit", "whatif", "--sale", "0-0", "--quantity", "2"}, log...),
+	} {
+		var out, complaints bytes.Buffer
+		code := run(gone, arguments, terminal{out: &out, err: &complaints})
+		if code != exitFailed || out.Len() > 0 || complaints.String() != "anteroom: interrupted; nothing was changed\n" {
+			t.Errorf("%s: ends with %d and says %q and %q", arguments, code, &out, &complaints)
+		}
+	}
+	if left := namesIn(t, folder); len(left) != 0 {
+		t.Errorf("files: %v", left)
 	}
 }
 

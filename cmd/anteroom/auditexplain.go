@@ -20,10 +20,11 @@ type auditExplainCommand struct {
 
 // Help is shown before the flags.
 func (*auditExplainCommand) Help() string {
-	return "Only the log is read. Exit code 1: there is no such request, or the ticket is none of this log's. A ticket opens a request, a public id nothing: give the id where others can read along."
+	return "It needs the log alone, and a snapshot from before the request's sale will do. A ticket opens a request, a public id nothing: give the id where others can read along. Exit code 1: there is no such request, or the ticket is none of this log's."
 }
 
-func (c *auditExplainCommand) Run(ctx context.Context, t terminal) error {
+func (c *auditExplainCommand) Run(ctx context.Context, t terminal) (err error) {
+	defer func() { err = interrupted(ctx, err) }()
 	asked, err := c.asked()
 	if err != nil {
 		return c.answered(t, err)

@@ -15,21 +15,22 @@ import (
 )
 
 type auditExportCommand struct {
-	auditLog
 	Format    string  `enum:"ndjson,csv" default:"ndjson" help:"ndjson: records, decisions, counts and digests, all that is needed to decide again and compare. csv: a row for each decision. Default: ndjson."`
-	Product   string  `placeholder:"PRODUCT" help:"Only the partition that this product belongs to, and as csv only what is about it."`
+	Product   *string `placeholder:"PRODUCT" help:"Only the partition that this product belongs to, and as csv only what is about it."`
 	Partition *int32  `placeholder:"N" help:"Only this partition."`
 	From      *int64  `placeholder:"OFFSET" help:"From this offset on. Default: the first one."`
 	To        *int64  `placeholder:"OFFSET" help:"Up to this offset, and without it. Default: all."`
 	Output    *string `placeholder:"FILE" help:"The file to write, which is there once it is whole. Default: standard output."`
+	auditLog
 }
 
 // Help is shown before the flags.
 func (*auditExportCommand) Help() string {
-	return "The log is decided again, and what comes out is written. It needs only the topic. An ndjson export can be dropped onto the page that make replay builds, which decides it once more and compares. Buyers are pseudonyms in it, as in the log."
+	return "It needs the log alone. A snapshot serves only --from, up to which nothing is written. An ndjson export can be dropped onto the page that make replay builds, which decides it once more and compares. Buyers are pseudonyms in it, as in the log. Exit code 3: it could not be written whole."
 }
 
-func (c *auditExportCommand) Run(ctx context.Context, t terminal) error {
+func (c *auditExportCommand) Run(ctx context.Context, t terminal) (err error) {
+	defer func() { err = interrupted(ctx, err) }()
 	if err := c.validate(); err != nil {
 		return err
 	}
@@ -44,27 +45,23 @@ func (c *auditExportCommand) Run(ctx context.Context, t terminal) error {
 	}
 	write := func(to io.Writer) error {
 		if c.Format == "csv" {
-			return export.WriteTable(ctx, history, extents, sale.Product(c.Product), to)
+			return export.WriteTable(ctx, history, extents, sale.Product(orZero(c.Product)), to)
 		}
 		return export.Write(ctx, history, extents, programVersion(), to)
 	}
 	if c.Output == nil {
-		err = write(t.out)
-	} else {
-		err = writeWhole(*c.Output, write)
+		return write(t.out)
 	}
-	if ctx.Err() != nil {
-		return fmt.Errorf("the export was interrupted: %w", ctx.Err())
-	}
-	return err
+	return writeWhole(*c.Output, write)
 }
 
 func (c *auditExportCommand) validate() error {
 	from, to := orZero(c.From), orZero(c.To)
+	if err := checkProduct(c.Product); err != nil {
+		return err
+	}
 	switch {
-	case c.Product != "" && !sale.ValidProduct(sale.Product(c.Product)):
-		return fmt.Errorf("%w: no product is named %q", errMisuse, c.Product)
-	case c.Product != "" && c.Partition != nil:
+	case c.Product != nil && c.Partition != nil:
 		return fmt.Errorf("%w: --product says which partition it is; leave --partition out", errMisuse)
 	case from < 0 || to < 0 || orZero(c.Partition) < 0:
 		return fmt.Errorf("%w: --partition, --from and --to are not below 0", errMisuse)
@@ -84,13 +81,13 @@ func (c *auditExportCommand) extents(ctx context.Context, history *audit.History
 		return nil, fmt.Errorf("%w: the topic has %d partitions, from 0 on", errMisuse, history.Log.Partitions())
 	case c.Partition != nil:
 		chosen = []int32{*c.Partition}
-	case c.Product != "":
-		partition, found, err := history.PartitionOf(ctx, sale.Product(c.Product))
+	case c.Product != nil:
+		partition, found, err := history.PartitionOf(ctx, sale.Product(*c.Product))
 		if err != nil {
 			return nil, err
 		}
 		if !found {
-			return nil, fmt.Errorf("the log has no record of product %q", c.Product)
+			return nil, fmt.Errorf("the log has no record of product %q", *c.Product)
 		}
 		chosen = []int32{partition}
 	case (c.From != nil || c.To != nil) && history.Log.Partitions() > 1:

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/csv"
 	"errors"
 	"io"
@@ -126,19 +125,6 @@ func TestAuditExport(t *testing.T) {
 			}
 		})
 	}
-	t.Run("interrupted", func(t *testing.T) {
-		folder := t.TempDir()
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		var said bytes.Buffer
-		code := run(ctx, []string{"audit", "export", "--kafka-brokers", w.kafka, "--topic", w.topic, "--output", filepath.Join(folder, "line.ndjson")}, terminal{out: io.Discard, err: &said})
-		if code != exitFailed || !strings.Contains(said.String(), "canceled") {
-			t.Errorf("exit %d: %s", code, said.String())
-		}
-		if left := namesIn(t, folder); len(left) != 0 {
-			t.Errorf("files: %v", left)
-		}
-	})
 }
 
 // TestWriteWhole shows that a file is there whole, or as it was before.

@@ -8,23 +8,23 @@ import (
 
 	"github.com/anteroomhq/anteroom/internal/audit/fairness"
 	"github.com/anteroomhq/anteroom/pkg/sale"
-	"github.com/anteroomhq/anteroom/pkg/ticket"
 )
 
 type auditFairnessCommand struct {
-	auditLog
 	Product *string `placeholder:"PRODUCT" help:"Only the sales of this product."`
 	Sale    *string `placeholder:"ID" help:"Only the sale with this id."`
 	JSON    bool    `xor:"form" help:"Print JSON, for programs."`
 	HTML    *string `name:"html" xor:"form" placeholder:"FILE" help:"Write one page with charts, which loads nothing from elsewhere."`
+	auditLog
 }
 
 // Help is shown before the flags.
 func (*auditFairnessCommand) Help() string {
-	return "Needs the log alone, and depends on nothing else: whoever has the same log gets the same report, to the byte. Exit code 1: a later request was preferred to an earlier one."
+	return "It needs the log alone, and depends on nothing else: whoever has the same log gets the same report, to the byte. It needs all of the log: snapshots are not used. Exit code 1: a later request was preferred to an earlier one."
 }
 
-func (c *auditFairnessCommand) Run(ctx context.Context, t terminal) error {
+func (c *auditFairnessCommand) Run(ctx context.Context, t terminal) (err error) {
+	defer func() { err = interrupted(ctx, err) }()
 	query, err := c.query()
 	if err != nil {
 		return err
@@ -54,15 +54,15 @@ func (c *auditFairnessCommand) tell(t terminal, report *fairness.Report) error {
 
 func (c *auditFairnessCommand) query() (fairness.Query, error) {
 	query := fairness.Query{Product: sale.Product(orZero(c.Product))}
-	if c.Product != nil && !sale.ValidProduct(query.Product) {
-		return query, fmt.Errorf("%w: --product %q can name no product", errMisuse, *c.Product)
+	if err := checkProduct(c.Product); err != nil {
+		return query, err
 	}
 	if c.Sale != nil {
-		partition, offset, err := ticket.ParsePublicID(*c.Sale)
+		partition, offset, err := parseSale(*c.Sale)
 		if err != nil {
-			return query, fmt.Errorf("%w: --sale %q is no sale's id, such as 0-1", errMisuse, *c.Sale)
+			return query, err
 		}
-		query.Sale = &fairness.Place{Partition: partition, Offset: sale.Offset(offset)}
+		query.Sale = &fairness.Place{Partition: partition, Offset: offset}
 	}
 	return query, nil
 }

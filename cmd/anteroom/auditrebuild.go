@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/jedib0t/go-pretty/v6/table"
 
 	"github.com/anteroomhq/anteroom/internal/audit/rebuild"
@@ -17,15 +15,15 @@ import (
 )
 
 type auditRebuildCommand struct {
-	auditLog
-	PostgresURL    string `name:"postgres-url" env:"ANTEROOM_POSTGRES_URL" placeholder:"URL" help:"The empty Postgres, as postgres://user:password@host:port/database."`
 	DecisionsTopic string `env:"ANTEROOM_DECISIONS_TOPIC" default:"anteroom.decisions" help:"The topic on which decisions are published for other systems. Empty: they are not."`
-	JSON           bool   `name:"json" help:"Print the result as JSON."`
+	JSON           bool   `help:"Print JSON, for programs."`
+	auditLog
+	PostgresURL string `name:"postgres-url" env:"ANTEROOM_POSTGRES_URL" placeholder:"URL" help:"The empty Postgres, as postgres://user:password@host:port/database."`
 }
 
 // Help is shown before the flags.
 func (*auditRebuildCommand) Help() string {
-	return "This is the recovery from losing Postgres. Everything that the log decides is written to a database that is empty, or whose partitions wait for being rebuilt; one that holds anything else is refused and left as it is. Ingresses and allocators may keep running: they go on by themselves, within seconds, from where the rebuild has come to. If it is interrupted, run it again: what is finished stays, what is not begins anew. Decisions that are not on the topic of decisions yet are published once the allocators go on, perhaps some of them twice. Webhooks that waited for another attempt are lost with the database."
+	return "Everything that the log decides is written to a database that is empty, or whose partitions wait for being rebuilt; one that holds anything else is refused and left as it is. Ingresses and allocators may keep running: they go on by themselves, within seconds, from where the rebuild has come to. If it is interrupted, run it again: what is finished stays, what is not begins anew. Decisions that are not on the topic of decisions yet are published once the allocators go on, perhaps some of them twice. Webhooks that waited for another attempt are lost with the database. Exit code 3: the database is not empty, or it could not be filled."
 }
 
 func (c *auditRebuildCommand) Run(ctx context.Context, t terminal) error {
@@ -78,7 +76,7 @@ func (c *auditRebuildCommand) interrupted(done *rebuild.Result, err error) error
 	if errors.Is(err, rebuild.ErrNotEmpty) || errors.Is(err, rebuild.ErrUnderWay) || done == nil {
 		return fmt.Errorf("rebuilding: %w", err)
 	}
-	return fmt.Errorf("rebuilding stopped with %d partitions finished; run it again for the others: %w", len(done.Partitions), err)
+	return fmt.Errorf("rebuilding stopped with %s finished; run it again for the others: %w", quantity(int64(len(done.Partitions)), "partition"), err)
 }
 
 type rebuildAnswer struct {
@@ -126,11 +124,7 @@ func (c *auditRebuildCommand) print(t terminal, done *rebuild.Result, took time.
 		for _, twice := range done.BoundTwice {
 			answer.BoundTwice = append(answer.BoundTwice, boundTwiceLine(twice))
 		}
-		if err := json.MarshalWrite(t.out, answer, jsontext.Multiline(true)); err != nil {
-			return fmt.Errorf("printing: %w", err)
-		}
-		fmt.Fprintln(t.out)
-		return nil
+		return printJSON(t, answer)
 	}
 	lines := newTable()
 	lines.AppendHeader(table.Row{"PARTITION", "RECORDS", "REQUESTS", "RESULTS", "SALES"})
@@ -140,6 +134,7 @@ func (c *auditRebuildCommand) print(t terminal, done *rebuild.Result, took time.
 	if err := printTable(t.out, lines); err != nil {
 		return err
 	}
-	fmt.Fprintf(t.out, "%d records in %d partitions, %.1f s, %.0f a second\n", done.Records, len(done.Partitions), took.Seconds(), rate)
+	fmt.Fprintf(t.out, "rebuilt: %s in %s, %.0f records a second\n",
+		quantity(done.Records, "record"), quantity(int64(len(done.Partitions)), "partition"), rate)
 	return nil
 }

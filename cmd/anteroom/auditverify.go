@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/anteroomhq/anteroom/internal/audit/snapshot"
@@ -12,11 +11,16 @@ import (
 )
 
 type auditVerifyCommand struct {
+	Product *string `placeholder:"PRODUCT" help:"Only the partition that this product belongs to."`
+	Keep    bool    `help:"Keep the state of each partition that is found equal, in the folder of --snapshots. The latest three of each stay."`
+	JSON    bool    `help:"Print JSON, for programs."`
 	auditLog
 	auditLedger
-	Product string `placeholder:"PRODUCT" help:"Compare only the partition that this product belongs to."`
-	Keep    bool   `help:"Keep the state of each partition that is found equal in the folder of --snapshots. The latest three of each stay."`
-	JSON    bool   `help:"Print what was found as one JSON object."`
+}
+
+// Help is shown before the flags.
+func (*auditVerifyCommand) Help() string {
+	return "The ledger is read as it is at one moment, and neither it nor the log is changed. What a snapshot stands for is compared with the ledger, and not decided again. Exit code 1: the ledger is not what the log decides; where it departs is said for each partition."
 }
 
 // auditLedger says where the ledger is.
@@ -39,6 +43,9 @@ func (l auditLedger) open(ctx context.Context) (*postgres.Auditor, error) {
 
 func (c *auditVerifyCommand) Run(ctx context.Context, t terminal) (err error) {
 	defer func() { err = interrupted(ctx, err) }()
+	if err := checkProduct(c.Product); err != nil {
+		return err
+	}
 	if c.Keep && c.Snapshots == "" {
 		return fmt.Errorf("%w: --keep needs --snapshots (ANTEROOM_SNAPSHOTS)", errMisuse)
 	}
@@ -53,7 +60,7 @@ func (c *auditVerifyCommand) Run(ctx context.Context, t terminal) (err error) {
 		return err
 	}
 	defer ledger.Close()
-	config := verify.Config{History: history, Ledger: ledger, Product: sale.Product(c.Product)}
+	config := verify.Config{History: history, Ledger: ledger, Product: sale.Product(orZero(c.Product))}
 	if c.Keep {
 		config.Keep = snapshot.In(c.Snapshots)
 	}
@@ -75,15 +82,6 @@ func (c *auditVerifyCommand) Run(ctx context.Context, t terminal) (err error) {
 	return nil
 }
 
-// interrupted says that a command that changes nothing was, in place of what that
-// led to.
-func interrupted(ctx context.Context, err error) error {
-	if err != nil && ctx.Err() != nil {
-		return errors.New("interrupted; nothing was changed")
-	}
-	return err
-}
-
 func printVerification(t terminal, v *verify.Result) {
 	for i := range v.Partitions {
 		p := &v.Partitions[i]
@@ -92,7 +90,7 @@ func printVerification(t terminal, v *verify.Result) {
 		}
 		verdict := "equal"
 		if !p.Equal {
-			verdict = fmt.Sprintf("%d differences", p.Differences)
+			verdict = quantity(p.Differences, "difference")
 		}
 		fmt.Fprintf(t.out, "partition %d  [%d, %d)  %s\n  records    %s\n  decisions  %s\n",
 			p.Partition, p.From, p.To, verdict, p.RecordDigest, p.DecisionDigest)
@@ -100,7 +98,7 @@ func printVerification(t terminal, v *verify.Result) {
 			fmt.Fprintf(t.out, "  first at %s\n", p.FirstDifference)
 		}
 		if p.Undecided > 0 {
-			fmt.Fprintf(t.out, "  %d records at the log's end were not decided yet\n", p.Undecided)
+			fmt.Fprintf(t.out, "  not decided yet: %s at the log's end\n", quantity(p.Undecided, "record"))
 		}
 	}
 	fmt.Fprintln(t.out, verificationLine(v))
@@ -112,6 +110,6 @@ func verificationLine(v *verify.Result) string {
 	if !v.Equal {
 		verdict = "THE LEDGER IS NOT WHAT THE LOG DECIDES"
 	}
-	return fmt.Sprintf("%s: %d records and %d decisions in %d partitions, %.0f records a second",
-		verdict, v.Records, v.Decisions, len(v.Partitions), v.RecordsPerSecond)
+	return fmt.Sprintf("%s: %s and %s in %s, %.0f records a second", verdict,
+		quantity(v.Records, "record"), quantity(v.Decisions, "decision"), quantity(int64(len(v.Partitions)), "partition"), v.RecordsPerSecond)
 }

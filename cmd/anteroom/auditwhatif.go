@@ -8,12 +8,11 @@ import (
 
 	"github.com/anteroomhq/anteroom/internal/audit/whatif"
 	"github.com/anteroomhq/anteroom/pkg/sale"
-	"github.com/anteroomhq/anteroom/pkg/ticket"
 )
 
 type auditWhatifCommand struct {
-	Product string `placeholder:"PRODUCT" help:"The product. Its latest sale is meant, unless --sale names another."`
-	Sale    string `placeholder:"ID" help:"The sale's id, as 0-1. It is found faster than by its product."`
+	Product *string `placeholder:"PRODUCT" help:"The product. Its latest sale is meant, unless --sale names another."`
+	Sale    *string `placeholder:"ID" help:"The sale's id, as 0-1. It is found faster than by its product."`
 	whatifFlags
 	JSON bool `help:"Print JSON, for programs."`
 	auditLog
@@ -57,22 +56,22 @@ func (f *whatifFlags) change() sale.Change {
 
 // Help is shown before the flags.
 func (*auditWhatifCommand) Help() string {
-	return "Only the log is read. The sale's partition is replayed as it was and, beside it, with the sale created with these settings; those that are not given are as they were. Exit codes: 2 for settings that no sale can have, 3 where the log has no such product or sale.\n\nA TIME is in RFC 3339, as 2027-03-01T10:00:00Z, or none."
+	return "It needs the log alone, and a snapshot from before the sale will do. The sale's partition is replayed as it was and, beside it, with the sale created with these settings; those that are not given are as they were. Exit code 2: no sale can have these settings; 3: the log has no such product or sale.\n\nA TIME is in RFC 3339, as 2027-03-01T10:00:00Z, or none."
 }
 
-func (c *auditWhatifCommand) Run(ctx context.Context, t terminal) error {
-	if c.Product == "" && c.Sale == "" {
+func (c *auditWhatifCommand) Run(ctx context.Context, t terminal) (err error) {
+	defer func() { err = interrupted(ctx, err) }()
+	if c.Product == nil && c.Sale == nil {
 		return fmt.Errorf("%w: which sale? Give --product or --sale", errMisuse)
 	}
-	if c.Product != "" && !sale.ValidProduct(sale.Product(c.Product)) {
-		return fmt.Errorf("%w: --product: a product is 1 to 64 of a-z 0-9 . _ -, starting with a letter or digit", errMisuse)
+	if err := checkProduct(c.Product); err != nil {
+		return err
 	}
 	var partition int32
-	var offset int64
-	if c.Sale != "" {
-		var err error
-		if partition, offset, err = ticket.ParsePublicID(c.Sale); err != nil {
-			return fmt.Errorf("%w: --sale: the id of a sale is its partition and offset, as 0-1", errMisuse)
+	var id sale.Offset
+	if c.Sale != nil {
+		if partition, id, err = parseSale(*c.Sale); err != nil {
+			return err
 		}
 	}
 	change := c.change()
@@ -84,9 +83,8 @@ func (c *auditWhatifCommand) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	defer closeLog()
-	id := sale.Offset(offset)
-	if c.Sale == "" {
-		if partition, id, err = whatif.LatestSale(ctx, history, sale.Product(c.Product)); err != nil {
+	if c.Sale == nil {
+		if partition, id, err = whatif.LatestSale(ctx, history, sale.Product(*c.Product)); err != nil {
 			return fmt.Errorf("looking for the sale: %w", err)
 		}
 	}
@@ -96,8 +94,8 @@ func (c *auditWhatifCommand) Run(ctx context.Context, t terminal) error {
 		return fmt.Errorf("%w: %w", errMisuse, err)
 	case err != nil:
 		return fmt.Errorf("replaying with other settings: %w", err)
-	case c.Product != "" && sale.Product(c.Product) != compared.Product:
-		return fmt.Errorf("%w: sale %s is of product %s, not %s", errMisuse, c.Sale, compared.Product, c.Product)
+	case c.Product != nil && sale.Product(*c.Product) != compared.Product:
+		return fmt.Errorf("%w: sale %s is of product %s, not %s", errMisuse, *c.Sale, compared.Product, *c.Product)
 	}
 	if c.JSON {
 		return printJSON(t, compared)

@@ -23,7 +23,8 @@ func kindOf(t event.DecisionType) (string, bool) {
 		return string(t), true
 	case event.RequestQueued, event.RequestExtended, event.RequestReserved, event.RequestSoldOut, event.RequestRejected,
 		event.RequestReleased, event.RequestReturned, event.RequestsSoldOut, event.RequestsRejected, event.HoldStarted,
-		event.CommandDone, event.CommandRefused, event.SaleCreated, event.SalePaused, event.SaleResumed, event.SaleChanged:
+		event.CommandDone, event.CommandRefused, event.SaleCreated, event.SalePaused, event.SaleResumed, event.SaleChanged,
+		event.SaleRetired:
 		return "", false
 	}
 	return "", false // it came with a later version

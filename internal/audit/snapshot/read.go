@@ -40,10 +40,9 @@ func (f Folder) offsets(topic event.TopicID, partition int32) ([]sale.Offset, er
 	}
 	var offsets []sale.Offset
 	for _, entry := range entries {
-		name, found := strings.CutSuffix(entry.Name(), suffix)
-		number, found := strings.CutPrefix(name, strconv.Itoa(int(partition))+"-")
+		number := strings.TrimSuffix(strings.TrimPrefix(entry.Name(), strconv.Itoa(int(partition))+"-"), suffix)
 		next, err := strconv.ParseInt(number, 10, 64)
-		if found && err == nil && next >= 0 && entry.Name() == fileName(partition, sale.Offset(next)) {
+		if err == nil && next >= 0 && entry.Name() == fileName(partition, sale.Offset(next)) {
 			offsets = append(offsets, sale.Offset(next))
 		}
 	}

@@ -34,6 +34,7 @@ func (c *auditExplainCommand) Run(ctx context.Context, t terminal) (err error) {
 		return err
 	}
 	defer closeLog()
+	defer boundMemory()()
 	if err := asked.belongs(ticket.LogIDOf(history.Log.Topic())); err != nil {
 		return c.answered(t, err)
 	}

@@ -39,6 +39,7 @@ func (c *auditExportCommand) Run(ctx context.Context, t terminal) (err error) {
 		return err
 	}
 	defer closeLog()
+	defer boundMemory()()
 	extents, err := c.extents(ctx, history)
 	if err != nil {
 		return err

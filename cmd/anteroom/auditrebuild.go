@@ -35,6 +35,7 @@ func (c *auditRebuildCommand) Run(ctx context.Context, t terminal) error {
 		return err
 	}
 	defer closeLog()
+	defer boundMemory()()
 	config := rebuild.Config{History: history}
 	if c.DecisionsTopic != "" {
 		published, err := c.openPublished(ctx, t, history.Log.Partitions())

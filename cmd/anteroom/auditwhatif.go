@@ -83,6 +83,7 @@ func (c *auditWhatifCommand) Run(ctx context.Context, t terminal) (err error) {
 		return err
 	}
 	defer closeLog()
+	defer boundMemory()()
 	if c.Sale == nil {
 		if partition, id, err = whatif.LatestSale(ctx, history, sale.Product(*c.Product)); err != nil {
 			return fmt.Errorf("looking for the sale: %w", err)

@@ -110,12 +110,14 @@ func (m mark) Anchor() string {
 
 const chartSide = 1000
 
-// chart draws the filling, or gives nil where there is nothing to draw.
+// chart draws the filling, and some time after the last change, so that it shows.
+// It is nil where there is nothing to draw.
 func (f *Fill) chart() *chart {
 	if len(f.Points) < 2 {
 		return nil
 	}
-	most, span := int64(1), max(1, f.Points[len(f.Points)-1].After)
+	last := f.Points[len(f.Points)-1].After
+	most, span := int64(1), max(1, last+last/20)
 	for _, p := range f.Points {
 		most = max(most, p.Quantity)
 	}
@@ -130,6 +132,7 @@ func (f *Fill) chart() *chart {
 			}
 			fmt.Fprintf(&path, "H%dV%d", x(p.After), y(of(p)))
 		}
+		fmt.Fprintf(&path, "H%d", chartSide)
 		return path.String()
 	}
 	area := func(of func(Point) int64) string {
@@ -140,7 +143,7 @@ func (f *Fill) chart() *chart {
 		Taken:     area(func(p Point) int64 { return p.Taken }),
 		Quantity:  step(func(p Point) int64 { return p.Quantity }),
 		Times:     marks(span, 4, timeSteps, durationText), Units: marks(most, 4, unitSteps, grouped),
-		End: durationText(span),
+		End: durationText(last),
 	}
 }
 

@@ -1,6 +1,7 @@
 package allocator
 
 import (
+	"bytes"
 	"cmp"
 	"maps"
 	"slices"
@@ -69,9 +70,52 @@ func (w *world) checkFold(partition int32) {
 		Sales: slices.Collect(maps.Values(row.sales)), Requests: slices.Collect(maps.Values(row.requests)),
 		Results: slices.Collect(maps.Values(row.results)),
 	}
-	expected := fold(w.t, w.log.all(partition))
+	entries := w.log.all(partition)
+	expected := fold(w.t, entries)
 	if diff := gocmp.Diff(expected, has, inOrder, cmpopts.EquateEmpty()); diff != "" {
 		w.t.Errorf("partition %d: the ledger is not the fold of the log (-log +ledger):\n%s", partition, diff)
+	}
+	w.checkChains(partition, entries)
+}
+
+// checkChains holds the ledger's batches against chains over the whole log and
+// all that it decides: batches follow each other without gaps, whatever cut
+// them, and each has the heads after it and a mark of each of its records.
+func (w *world) checkChains(partition int32, entries []event.Entry) {
+	w.t.Helper()
+	row := w.ledger.row(partition)
+	core := sale.New()
+	var changes sale.Changes
+	records, decisions := event.NewChain(event.Digest{}), event.NewChain(event.Digest{})
+	next := sale.Offset(0)
+	for _, batch := range row.batches {
+		if batch.from != next || batch.to <= next || batch.to > sale.Offset(len(entries)) {
+			w.t.Errorf("partition %d: after %d of %d records comes the batch [%d, %d)", partition, next, len(entries), batch.from, batch.to)
+			return
+		}
+		var marks []byte
+		for ; next < batch.to; next++ {
+			records.AddEntry(&entries[next])
+			marks = records.AppendMark(marks)
+			changes.Reset()
+			if err := core.Apply(entries[next].Record(), &changes); err != nil {
+				w.t.Fatal(err)
+			}
+			for i := range changes.Decisions {
+				decisions.AddDecision(&changes.Decisions[i])
+			}
+		}
+		if batch.recordChain != records.Head() || batch.decisionChain != decisions.Head() {
+			w.t.Errorf("partition %d: the heads after the batch [%d, %d) are %v and %v, the log's %v and %v",
+				partition, batch.from, batch.to, batch.recordChain, batch.decisionChain, records.Head(), decisions.Head())
+		}
+		if !bytes.Equal(batch.marks, marks) {
+			w.t.Errorf("partition %d: the marks of the batch [%d, %d) are %x, the log's %x", partition, batch.from, batch.to, batch.marks, marks)
+		}
+	}
+	if next != row.next || row.recordChain != records.Head() || row.decisionChain != decisions.Head() {
+		w.t.Errorf("partition %d: batches lead to %d, the ledger is at %d; its heads are %v and %v, the log's %v and %v",
+			partition, next, row.next, row.recordChain, row.decisionChain, records.Head(), decisions.Head())
 	}
 }
 

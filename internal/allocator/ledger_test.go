@@ -46,6 +46,8 @@ type fakeRow struct {
 	rebuilding  bool
 	stopped     string
 
+	recordChain, decisionChain event.Digest
+
 	sales    map[sale.Offset]sale.Sale
 	requests map[sale.Offset]sale.Request
 	results  map[sale.Offset]sale.Result
@@ -59,6 +61,9 @@ type batchSeen struct {
 	epoch    int64
 	from, to sale.Offset
 	at       time.Time
+
+	recordChain, decisionChain event.Digest
+	marks                      []byte
 }
 
 type claimSeen struct {
@@ -189,7 +194,10 @@ func (l *fakeLedger) Claim(ctx context.Context, partition int32, prove func(cont
 	if fate.answer != nil {
 		return Claim{}, fate.answer
 	}
-	return Claim{Epoch: row.epoch, Topic: row.topic, Last: row.last, State: row.snapshot()}, nil
+	return Claim{
+		Epoch: row.epoch, Topic: row.topic, Last: row.last, State: row.snapshot(),
+		RecordChain: row.recordChain, DecisionChain: row.decisionChain,
+	}, nil
 }
 
 func (r *fakeRow) snapshot() sale.Snapshot {
@@ -268,7 +276,11 @@ func (l *fakeLedger) apply(row *fakeRow, b *Batch) error {
 	row.starts = append(row.starts, b.Starts...)
 	row.next, row.now, row.schema, row.malformed = b.To, b.Now, b.Schema, b.Malformed
 	row.last, row.oldestStart = b.Last, b.OldestStart
-	row.batches = append(row.batches, batchSeen{epoch: b.Epoch, from: b.From, to: b.To, at: time.Now()})
+	row.recordChain, row.decisionChain = b.RecordChain, b.DecisionChain
+	row.batches = append(row.batches, batchSeen{
+		epoch: b.Epoch, from: b.From, to: b.To, at: time.Now(),
+		recordChain: b.RecordChain, decisionChain: b.DecisionChain, marks: slices.Clone(b.Marks),
+	})
 	row.outbox.write(b)
 	l.journal.note("committed")
 	return nil

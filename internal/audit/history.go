@@ -131,8 +131,8 @@ func (h *History) Begin(ctx context.Context, extent Extent) (State, error) {
 		}
 	}
 	if start > 0 {
-		return State{}, fmt.Errorf("partition %d begins at offset %d, since retention has removed what came before; a replay from %d on needs a snapshot of [%d, %d], and there is none: %w",
-			extent.Partition, start, extent.From, start, most, ErrTruncated)
+		return State{}, fmt.Errorf("partition %d begins at offset %d, since retention has removed what came before; a replay needs a snapshot of [%d, %d], and there is none: %w",
+			extent.Partition, start, start, most, ErrTruncated)
 	}
 	return Beginning(), nil
 }

@@ -53,7 +53,7 @@ func (c *chainCheck) begin(ctx context.Context, state audit.State) error {
 	begun := state.Core.Next()
 	c.unlike, c.next = sale.None, state.ChainStart
 	for c.next < begun {
-		row, err := c.follow(ctx, begun)
+		row, err := c.followBelow(ctx, begun)
 		if err != nil || row == nil {
 			return err
 		}
@@ -70,7 +70,7 @@ func (c *chainCheck) begin(ctx context.Context, state audit.State) error {
 }
 
 // follow takes the batch that begins at c.next. It is nil where there is none
-// that begins below an offset; then c.next is where one may begin.
+// that begins below an offset.
 func (c *chainCheck) follow(ctx context.Context, below sale.Offset) (*audit.BatchRow, error) {
 	for {
 		row, err := c.rows.head(ctx)
@@ -80,7 +80,6 @@ func (c *chainCheck) follow(ctx context.Context, below sale.Offset) (*audit.Batc
 		switch {
 		case row == nil || row.From >= below:
 			c.findings.row(c.next, OfBatch, "", fmt.Sprintf("a batch that begins at %d", c.next), "no such row")
-			c.next = below
 			return nil, nil
 		case row.From < c.next:
 			c.findings.row(row.From, OfBatch, batchName(row), nothing, "a row among others")
@@ -124,11 +123,11 @@ func (c *chainCheck) compareMark(ctx context.Context, s audit.Step) error {
 		if offset < c.next {
 			return nil // no batch is there, which has been noted; or the chains begin later
 		}
-		row, err := c.followAt(ctx, offset)
+		row, err := c.followBelow(ctx, offset+1)
 		if err != nil || row == nil {
 			return err
 		}
-		c.present, c.unlike = row, sale.None
+		c.present = row
 	}
 	row := c.present
 	if at := event.MarkBytes * int64(offset-row.From); c.unlike == sale.None && len(row.Marks) > 0 &&
@@ -144,10 +143,10 @@ func (c *chainCheck) another(ctx context.Context, s audit.Step) (bool, error) {
 	return c.records.open || c.unlike != sale.None, err
 }
 
-// followAt takes the batch that a record begins. Where it is missing, the next
-// one is awaited.
-func (c *chainCheck) followAt(ctx context.Context, offset sale.Offset) (*audit.BatchRow, error) {
-	row, err := c.follow(ctx, offset+1)
+// followBelow takes the batch that has to begin below an offset. Where it is
+// missing, the next one is awaited.
+func (c *chainCheck) followBelow(ctx context.Context, below sale.Offset) (*audit.BatchRow, error) {
+	row, err := c.follow(ctx, below)
 	if err != nil || row != nil {
 		return row, err
 	}

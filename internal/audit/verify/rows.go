@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/anteroomhq/anteroom/internal/audit"
@@ -163,8 +164,8 @@ func (c *requestCheck) end(ctx context.Context) error {
 		c.findings.row(head.Cause, OfRequest, c.name(head.Offset), nothing, describe(head))
 		c.rows.take()
 	}
-	for request, cause := range c.later {
-		c.findings.row(cause, OfRequest, c.name(request), "the row that this record left", "no such row")
+	for _, request := range slices.Sorted(maps.Keys(c.later)) {
+		c.findings.row(c.later[request], OfRequest, c.name(request), "the row that this record left", "no such row")
 	}
 	return nil
 }

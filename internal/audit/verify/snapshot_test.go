@@ -257,3 +257,86 @@ func onlyFile(t *testing.T, folder string) string {
 	}
 	return files[0]
 }
+
+// TestSnapshotsOfOtherChains: a ledger whose chains begin elsewhere than a
+// snapshot's is compared all the same. It has been upgraded since the snapshot
+// was kept, or was rebuilt from the start. A snapshot at 1 is always there.
+func TestSnapshotsOfOtherChains(t *testing.T) {
+	t.Parallel()
+	entries := golden(t, "waitlist-first-waiter-gets-the-freed-unit")
+	end := sale.Offset(len(entries))
+	every := func(int) bool { return true }
+	for _, c := range []struct {
+		kept, at, chains, begins sale.Offset
+	}{
+		{kept: 2, at: 4, chains: 2, begins: 4},
+		{kept: 0, at: 4, chains: 5, begins: 4},
+		{kept: 0, at: 4, chains: 4, begins: 4},
+		{kept: 0, at: 4, chains: 3, begins: 1}, // of which the chains are still to come
+		{kept: 3, at: 4, chains: 0, begins: 1},
+	} {
+		history := &audit.History{Log: &memoryLog{topic: topic, partitions: [][]event.Entry{entries}, portion: 100}}
+		folder := snapshot.In(t.TempDir())
+		for end, chains := range map[sale.Offset]sale.Offset{c.at: c.kept, 1: 0} {
+			kept, err := verify.Run(t.Context(), verify.Config{History: history, Ledger: foldUpgraded(t, entries, end, min(chains, end), every), Keep: folder})
+			if err != nil || !kept.Equal {
+				t.Fatal(kept, err)
+			}
+		}
+		history.Snapshots = folder
+		found, err := verify.Run(t.Context(), verify.Config{History: history, Ledger: foldUpgraded(t, entries, end, c.chains, every)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		verdict := found.Partitions[0]
+		if !verdict.Equal || verdict.From != c.begins {
+			t.Errorf("%+v: the replay begins at %d and finds %v", c, verdict.From, verdict.FirstDifference)
+		}
+	}
+}
+
+// TestBatchesBeforeASnapshot: none is missing or too many, and those that end
+// where it was taken have its heads. One may have gone on beyond it, in a ledger
+// that was rebuilt.
+func TestBatchesBeforeASnapshot(t *testing.T) {
+	t.Parallel()
+	folder := filepath.Join(t.TempDir(), "snapshots")
+	rapid.Check(t, func(t *rapid.T) {
+		k := drawKept(t, folder)
+		cuts := rapid.SliceOfN(rapid.IntRange(0, 2), len(k.entries), len(k.entries)).Draw(t, "other cuts at 0")
+		l := fold(t, k.entries, k.end, func(i int) bool { return cuts[i] == 0 })
+		if found := k.verify(t, l).FirstDifference; found != nil {
+			t.Fatalf("found %v", found)
+		}
+		before := 0
+		for before < len(l.batches[0]) && l.batches[0][before].From < k.at {
+			before++
+		}
+		at := rapid.IntRange(0, before-1).Draw(t, "batch")
+		row := &l.batches[0][at]
+		want := place{offset: row.From, subject: verify.OfBatch, name: nameOf(*row), count: 1}
+		switch rapid.SampledFrom([]string{"removed", "twice", "records", "decisions", "a record"}).Draw(t, "how") {
+		case "removed":
+			want.name = ""
+			l.batches[0] = slices.Delete(l.batches[0], at, at+1)
+		case "twice":
+			l.batches[0] = slices.Insert(l.batches[0], at, *row)
+		case "records":
+			if row.RecordChain[9] ^= 1; row.To < k.at {
+				t.Skip("only the last heads can be compared")
+			}
+		case "decisions":
+			if row.DecisionChain[9] ^= 1; row.To < k.at {
+				t.Skip("only the last heads can be compared")
+			}
+		case "a record":
+			if row = &l.batches[0][before-1]; row.To <= k.at {
+				t.Skip("none goes on beyond")
+			}
+			want = place{offset: k.at, subject: verify.OfRecord, count: 0}
+			k.log.partitions[0] = slices.Clone(k.entries)
+			k.log.partitions[0][k.at].Time++
+		}
+		want.check(t, k.verify(t, l))
+	})
+}

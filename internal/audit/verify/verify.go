@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/anteroomhq/anteroom/internal/audit"
@@ -51,7 +52,7 @@ type Verdict struct {
 type Config struct {
 	History *audit.History
 	Ledger  audit.Ledger
-	Product sale.Product // only the partition that it belongs to; empty: all
+	Product sale.Product // only the partition that it belongs to, and others that sold it; empty: all
 	Keep    audit.Keeper // keeps the states that were found equal; nil: nobody
 }
 
@@ -68,16 +69,19 @@ func Run(ctx context.Context, config Config) (Result, error) {
 		}
 		var extents []audit.Extent
 		verdicts := make(map[int32]*verifier)
+		history, chains := *config.History, make(map[int32]sale.Offset)
+		history.Snapshots = beginnings{snapshots: config.History.Snapshots, chains: chains}
 		for _, row := range rows {
 			_, end, err := config.History.Log.Bounds(ctx, row.Partition)
 			if err != nil {
 				return fmt.Errorf("asking where partition %d ends: %w", row.Partition, err)
 			}
 			extents = append(extents, audit.Extent{Partition: row.Partition, From: sale.None, To: min(row.Next, end)})
+			chains[row.Partition] = row.ChainStart
 			verdicts[row.Partition] = newVerifier(ctx, cut, row, bindings)
 			verdicts[row.Partition].logEnd, verdicts[row.Partition].keeper = end, config.Keep
 		}
-		err = config.History.Replay(ctx, extents, func(e audit.Extent) audit.Visitor { return verdicts[e.Partition] })
+		err = history.Replay(ctx, extents, func(e audit.Extent) audit.Visitor { return verdicts[e.Partition] })
 		if err != nil {
 			return err
 		}
@@ -108,13 +112,13 @@ func (c Config) rows(ctx context.Context, cut audit.Cut) ([]audit.PartitionRow, 
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the ledger's bindings: %w", err)
 	}
-	only, known := bindings[c.Product]
-	if c.Product != "" && !known {
-		return nil, nil, fmt.Errorf("product %q: %w", c.Product, ErrUnknownProduct)
+	sells, err := c.sells(ctx, cut, rows, bindings)
+	if err != nil {
+		return nil, nil, err
 	}
 	var chosen []audit.PartitionRow
 	for _, row := range rows {
-		if c.Product != "" && row.Partition != only {
+		if c.Product != "" && !sells[row.Partition] {
 			continue
 		}
 		switch {
@@ -131,6 +135,29 @@ func (c Config) rows(ctx context.Context, cut audit.Cut) ([]audit.PartitionRow, 
 		return nil, nil, fmt.Errorf("the topic has %d partitions, the ledger %d: run anteroom migrate: %w", c.History.Log.Partitions(), len(chosen), ErrNotRestored)
 	}
 	return chosen, bindings, nil
+}
+
+// sells gives the partitions that a product is bound to, or has sales in: a
+// binding may have been changed, or a record put into another partition.
+func (c Config) sells(ctx context.Context, cut audit.Cut, rows []audit.PartitionRow, bindings map[sale.Product]int32) (map[int32]bool, error) {
+	if c.Product == "" {
+		return nil, nil
+	}
+	sells := make(map[int32]bool)
+	bound, known := bindings[c.Product]
+	for _, row := range rows {
+		sales, err := cut.Sales(ctx, row.Partition)
+		if err != nil {
+			return nil, fmt.Errorf("reading the ledger's sales: %w", err)
+		}
+		if known && row.Partition == bound || slices.ContainsFunc(sales, func(s sale.Sale) bool { return s.Product == c.Product }) {
+			sells[row.Partition] = true
+		}
+	}
+	if len(sells) == 0 {
+		return nil, fmt.Errorf("product %q: %w", c.Product, ErrUnknownProduct)
+	}
+	return sells, nil
 }
 
 // verifier holds one partition's replay against its rows.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -93,17 +94,28 @@ type memoryLedger struct {
 // batches after those for which cut says so, and decided below end.
 func fold(t fataler, entries []event.Entry, end sale.Offset, cut func(i int) bool) *memoryLedger {
 	t.Helper()
+	return foldUpgraded(t, entries, end, 0, cut)
+}
+
+// foldUpgraded makes the ledger of an older program, which has kept chains and
+// batches only since it was upgraded at an offset.
+func foldUpgraded(t fataler, entries []event.Entry, end, upgraded sale.Offset, cut func(i int) bool) *memoryLedger {
+	t.Helper()
 	l := &memoryLedger{
 		bindings: map[sale.Product]int32{},
 		sales:    []map[sale.Offset]sale.Sale{{}}, requests: []map[sale.Offset]sale.Request{{}},
 		results: []map[sale.Offset]sale.Result{{}}, starts: make([][]sale.Start, 1), batches: make([][]audit.BatchRow, 1),
 	}
-	replay, chain := audit.NewReplay(0, audit.Beginning()), event.NewChain(event.Digest{})
-	row := audit.PartitionRow{Topic: topic}
-	batch := audit.BatchRow{}
+	begun := audit.Beginning()
+	begun.ChainStart = upgraded
+	replay, chain := audit.NewReplay(0, begun), event.NewChain(event.Digest{})
+	row := audit.PartitionRow{Topic: topic, ChainStart: upgraded}
+	batch := audit.BatchRow{From: upgraded}
 	for i := range entries[:end] {
 		record := entries[i].Record()
-		chain.AddEntry(&entries[i])
+		if sale.Offset(i) >= upgraded {
+			chain.AddEntry(&entries[i])
+		}
 		step, err := replay.Apply(&entries[i], &record, chain.Head())
 		if err != nil {
 			t.Fatal(err)
@@ -117,6 +129,9 @@ func fold(t fataler, entries []event.Entry, end sale.Offset, cut func(i int) boo
 			case d.Kind == sale.OfStart:
 				l.starts[0] = append(l.starts[0], d.Start)
 			}
+		}
+		if sale.Offset(i) < upgraded {
+			continue
 		}
 		batch.Marks = chain.AppendMark(batch.Marks)
 		if i+1 == int(end) || cut(i) {
@@ -187,22 +202,27 @@ func (l *memoryLedger) Results(_ context.Context, partition int32) (audit.Rows[s
 }
 
 func (l *memoryLedger) Batches(_ context.Context, partition int32) (audit.Rows[audit.BatchRow], error) {
-	rows := memoryRows[audit.BatchRow](slices.Clone(l.batches[partition]))
-	return &rows, nil
+	return &memoryRows[audit.BatchRow]{rest: slices.Clone(l.batches[partition])}, nil
 }
 
 func sorted[Row any](rows map[sale.Offset]Row, order func(a, b Row) int) *memoryRows[Row] {
-	page := memoryRows[Row](slices.SortedFunc(maps.Values(rows), order))
-	return &page
+	return &memoryRows[Row]{rest: slices.SortedFunc(maps.Values(rows), order)}
 }
 
-// memoryRows gives its rows three at a time.
-type memoryRows[Row any] []Row
+// memoryRows gives its rows three at a time. After the last it is not asked
+// again.
+type memoryRows[Row any] struct {
+	rest []Row
+	over bool
+}
 
 func (r *memoryRows[Row]) Page(context.Context) ([]Row, error) {
-	n := min(3, len(*r))
-	page := (*r)[:n]
-	*r = (*r)[n:]
+	if r.over {
+		return nil, errors.New("there are no more rows, which was told before")
+	}
+	n := min(3, len(r.rest))
+	page := r.rest[:n]
+	r.rest, r.over = r.rest[n:], n == 0
 	return page, nil
 }
 

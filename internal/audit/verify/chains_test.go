@@ -257,3 +257,36 @@ func TestARowDecidedAgainByOneRecord(t *testing.T) {
 		t.Errorf("found %v", verdict.FirstDifference)
 	}
 }
+
+// TestTwoBatchesAreBothFound where the chain was right between them, and other
+// decisions are told from a row that was changed before.
+func TestTwoBatchesAreBothFound(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		r := draw(t)
+		l := r.ledger.copied()
+		batches := l.batches[0]
+		if len(batches) < 3 {
+			t.Skip("they are not apart")
+		}
+		first := rapid.IntRange(0, len(batches)-3).Draw(t, "first")
+		second := rapid.IntRange(first+2, len(batches)-1).Draw(t, "second")
+		want := place{offset: batches[first].From, subject: verify.OfBatch, name: nameOf(batches[first]), count: 2}
+		switch rapid.SampledFrom([]string{"records", "decisions", "decisions from there on"}).Draw(t, "how") {
+		case "records":
+			batches[first].RecordChain[3] ^= 1
+			batches[second].RecordChain[3] ^= 1
+		case "decisions":
+			batches[first].DecisionChain[3] ^= 1
+			batches[second].DecisionChain[3] ^= 1
+		case "decisions from there on":
+			batches[first].DecisionChain[3] ^= 1
+			for i := second; i < len(batches); i++ {
+				batches[i].DecisionChain[3] ^= byte(i + 1)
+			}
+			l.partitions[0].DecisionChain = batches[len(batches)-1].DecisionChain
+			want.count = 3
+		}
+		want.check(t, verdictOf(t, r.entries, l))
+	})
+}

@@ -15,7 +15,7 @@ import (
 )
 
 // everyRow reads pages to their end.
-func everyRow[Row any](t *testing.T, ctx context.Context, rows audit.Rows[Row], err error) (all []Row) {
+func everyRow[Row any](ctx context.Context, t *testing.T, rows audit.Rows[Row], err error) (all []Row) {
 	t.Helper()
 	check(t, err)
 	for {
@@ -86,11 +86,11 @@ func TestACutIsOneMoment(t *testing.T) {
 				t.Errorf("the chains of partition 2 begin at %d, want 17", partitions[2].ChainStart)
 			}
 			read, err := cut.Requests(ctx, 1)
-			if diff := gocmp.Diff(rows, everyRow(t, ctx, read, err)); diff != "" || len(rows) <= rowPage {
+			if diff := gocmp.Diff(rows, everyRow(ctx, t, read, err)); diff != "" || len(rows) <= rowPage {
 				t.Errorf("%d requests (-want +got):\n%s", len(rows), diff)
 			}
 			batches, err := cut.Batches(ctx, 1)
-			if got := everyRow(t, ctx, batches, err); len(got) != len(want) {
+			if got := everyRow(ctx, t, batches, err); len(got) != len(want) {
 				t.Errorf("%d batches, want %d", len(got), len(want))
 			} else {
 				for i, batch := range want {
@@ -100,12 +100,12 @@ func TestACutIsOneMoment(t *testing.T) {
 				}
 			}
 			results, err := cut.Results(ctx, 1)
-			got := everyRow(t, ctx, results, err)
+			got := everyRow(ctx, t, results, err)
 			if !slices.IsSortedFunc(got, func(a, b sale.Result) int { return cmp.Compare(a.Command, b.Command) }) || len(got) <= rowPage || got[0].Command >= 100000 {
 				t.Errorf("%d results, not all in order", len(got))
 			}
 			other, err := cut.Results(ctx, 2)
-			if got := everyRow(t, ctx, other, err); len(got) != 9 {
+			if got := everyRow(ctx, t, other, err); len(got) != 9 {
 				t.Errorf("%d results of the other partition, want 9", len(got))
 			}
 			return nil

@@ -28,7 +28,7 @@ func (c *Chain) Head() Digest { return c.head }
 // each, and key and value, each after its length in 8 bytes; numbers are
 // big-endian.
 func (c *Chain) AddEntry(e *Entry) {
-	b := append(c.buffer[:0], c.head[:]...)
+	b := append(c.buffer[:0], c.head[:]...) //nolint:gocritic // link keeps it for the next one
 	b = binary.BigEndian.AppendUint64(b, uint64(e.Offset))
 	b = binary.BigEndian.AppendUint64(b, uint64(e.Time))
 	b = binary.BigEndian.AppendUint64(b, uint64(len(e.Key)))

@@ -60,10 +60,9 @@ func fill(of reflect.Value) {
 	each = func(of reflect.Value) {
 		for _, field := range of.Fields() {
 			n++
-			switch field.Kind() {
-			case reflect.Struct:
+			if field.Kind() == reflect.Struct {
 				each(field)
-			default:
+			} else {
 				set(field, n)
 			}
 		}
@@ -72,7 +71,7 @@ func fill(of reflect.Value) {
 }
 
 func set(field reflect.Value, n int64) {
-	switch field.Kind() {
+	switch field.Kind() { //nolint:exhaustive // the others are told of
 	case reflect.Int, reflect.Int64:
 		field.SetInt(n)
 	case reflect.Uint8:
@@ -172,7 +171,7 @@ func drawn(t *rapid.T, name string) sale.Decision {
 	var each func(reflect.Value)
 	each = func(of reflect.Value) {
 		for _, field := range of.Fields() {
-			switch field.Kind() {
+			switch field.Kind() { //nolint:exhaustive // the others are told of
 			case reflect.Struct:
 				each(field)
 			case reflect.Int, reflect.Int64:

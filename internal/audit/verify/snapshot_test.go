@@ -274,6 +274,7 @@ func TestSnapshotsOfOtherChains(t *testing.T) {
 		{kept: 0, at: 4, chains: 4, begins: 4},
 		{kept: 0, at: 4, chains: 3, begins: 1}, // of which the chains are still to come
 		{kept: 3, at: 4, chains: 0, begins: 1},
+		{kept: 2, at: 2, chains: 0, begins: 1},
 	} {
 		history := &audit.History{Log: &memoryLog{topic: topic, partitions: [][]event.Entry{entries}, portion: 100}}
 		folder := snapshot.In(t.TempDir())

@@ -156,12 +156,7 @@ func (e *explaining) restock(s audit.Step, before *sale.Sale) (changeAfter int) 
 		}
 		return -1
 	}
-	changeAfter = -1
-	for i := range s.Decisions {
-		if d := &s.Decisions[i]; d.Kind == sale.OfRequest && d.Request.State == sale.Expired && d.Request.Sale == e.of {
-			changeAfter = i
-		}
-	}
+	changeAfter = e.lastDue(s)
 	if changeAfter >= 0 && e.sale.Quantity < before.Quantity {
 		// What came back may have been given away before: by then there were units
 		// to take off, at the latest.
@@ -171,6 +166,32 @@ func (e *explaining) restock(s audit.Step, before *sale.Sale) (changeAfter int) 
 		e.requantify(s, before)
 	}
 	return changeAfter
+}
+
+// lastDue gives the last decision of what fell due before a record that changes a
+// quantity: of holds that ran out, and of who was given their units. Who is given
+// more than those had to wait for the change. It is -1 where nothing was due.
+func (e *explaining) lastDue(s audit.Step) int {
+	last, available := -1, e.shelf.available
+	for i := range s.Decisions {
+		d := &s.Decisions[i]
+		if d.Kind != sale.OfRequest || d.Request.Sale != e.of {
+			continue
+		}
+		switch r := &d.Request; {
+		case r.State == sale.Expired:
+			available += r.Quantity
+			last = i
+		case last < 0:
+		case r.State == sale.Reserved || r.State == sale.Held && r.Granted == 0 && r.HeldSince == r.Cause:
+			if available < r.Quantity {
+				return last
+			}
+			available -= r.Quantity
+			last = i
+		}
+	}
+	return last
 }
 
 // requantify puts units on sale, or takes some off.

@@ -238,7 +238,10 @@ func (w *world) soldAgain(t *testing.T, buyer string) {
 	}
 	stop := w.runHere(t, s)
 	ticket := buy(t, s.public.Addr().String(), "ring", buyer)
-	await(t, buyer+"'s answer", func() bool { return state(t, s.public.Addr().String(), ticket) != "queued" })
+	await(t, buyer+"'s answer, for other systems too", func() bool {
+		return state(t, s.public.Addr().String(), ticket) != "queued" &&
+			devstacktest.Count(t, w.postgres, `SELECT count(*) FROM outbox`) == 0
+	})
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}

@@ -145,12 +145,24 @@ func Run(ctx context.Context, config Config) (*Result, error) {
 		return nil, fmt.Errorf("preparing the ledger: %w", err)
 	}
 	done := new(Result)
-	err = config.History.Replay(ctx, extents, func(of audit.Extent) audit.Visitor {
+	fillings := make(map[int32]*filling)
+	for _, of := range extents {
 		f := &filling{
 			ledger: config.Ledger, topic: config.History.Log.Topic(), end: of.To, done: done,
 			FilledPartition: FilledPartition{Partition: of.Partition, To: of.To, Publishes: of.To},
 			revisions:       make(map[sale.Offset]sale.Offset), most: cmp.Or(config.BatchRecords, maxRecords),
 		}
+		if err := config.publishing(ctx, f); err != nil {
+			return nil, err
+		}
+		fillings[of.Partition] = f
+	}
+	history := *config.History
+	if history.Snapshots != nil {
+		history.Snapshots = earlyEnough{history.Snapshots, fillings}
+	}
+	err = history.Replay(ctx, extents, func(of audit.Extent) audit.Visitor {
+		f := fillings[of.Partition]
 		return &visitor{
 			begin: func(p *audit.Replay) error { return config.begin(ctx, f, p) },
 			step:  func(p *audit.Replay, s audit.Step) error { return f.step(ctx, p, s) },
@@ -158,6 +170,31 @@ func Run(ctx context.Context, config Config) (*Result, error) {
 		}
 	})
 	return done, err
+}
+
+// earlyEnough are the snapshots that stand for no decision which is yet to be
+// published.
+type earlyEnough struct {
+	audit.Snapshots
+	fillings map[int32]*filling
+}
+
+// Newest implements [audit.Snapshots].
+func (e earlyEnough) Newest(topic event.TopicID, partition int32, least, most sale.Offset) (audit.State, bool, error) {
+	published := e.fillings[partition].Publishes
+	state, found, err := e.Snapshots.Newest(topic, partition, least, min(most, published))
+	if found || err != nil || least == 0 || most <= published {
+		return state, found, err
+	}
+	later, found, err := e.Snapshots.Newest(topic, partition, least, most)
+	if found && err == nil {
+		err = unpublished(partition, published, later.Core.Next())
+	}
+	return audit.State{}, false, err
+}
+
+func unpublished(partition int32, published, begun sale.Offset) error {
+	return fmt.Errorf("partition %d: decisions are published up to record %d, the replay begins at %d: %w", partition, published, begun, ErrUnpublished)
 }
 
 // visitor is an [audit.Visitor] whose methods know the context.
@@ -172,15 +209,12 @@ func (v *visitor) End(p *audit.Replay) error                { return v.end(p) }
 
 // begin readies a partition for the first record.
 func (c Config) begin(ctx context.Context, f *filling, p *audit.Replay) error {
-	if err := c.publishing(ctx, f); err != nil {
-		return err
-	}
 	if err := c.Ledger.Clear(ctx, f.Partition); err != nil {
 		return fmt.Errorf("emptying partition %d: %w", f.Partition, err)
 	}
 	f.From = p.Core().Next()
 	if f.From > f.Publishes {
-		return fmt.Errorf("partition %d: decisions are published up to record %d, the replay begins at %d: %w", f.Partition, f.Publishes, f.From, ErrUnpublished)
+		return unpublished(f.Partition, f.Publishes, f.From)
 	}
 	if f.From > 0 {
 		if err := c.writeEarlier(ctx, f, p); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -180,6 +181,60 @@ func TestPublishesNothing(t *testing.T) {
 		}
 		if !ledger.finished || done.Records != int64(len(log.Entries[0])) || done.Partitions[0].Publishes < done.Partitions[0].To {
 			t.Errorf("%s: %+v, finished %v", what, done, ledger.finished)
+		}
+	}
+}
+
+// severalSnapshots are those of a log's one partition, at these offsets.
+type severalSnapshots struct {
+	entries []event.Entry
+	at      []sale.Offset // rising
+}
+
+func (s severalSnapshots) Newest(topic event.TopicID, partition int32, least, most sale.Offset) (audit.State, bool, error) {
+	for _, at := range slices.Backward(s.at) {
+		state, found, err := audittest.Snapshot{Entries: s.entries, At: at}.Newest(topic, partition, least, most)
+		if found || err != nil {
+			state.Kept = noRows{}
+			return state, found, err
+		}
+	}
+	return audit.State{}, false, nil
+}
+
+type noRows struct{}
+
+func (noRows) Requests(func(sale.Request) error) error { return nil }
+func (noRows) Results(func(sale.Result) error) error   { return nil }
+
+// TestFromASnapshotThatIsEarlyEnough: a later one is passed over while there is
+// an earlier one, or the log's beginning.
+func TestFromASnapshotThatIsEarlyEnough(t *testing.T) {
+	t.Parallel()
+	entries := saletest.Entries(rapid.Custom(saletest.Log).Example(4))
+	for name, c := range map[string]struct {
+		start sale.Offset // of the log
+		at    []sale.Offset
+		from  sale.Offset // where the replay begins
+		err   error
+	}{
+		"the later one is too late":     {0, []sale.Offset{30, 50}, 30, nil},
+		"the later one is not":          {0, []sale.Offset{30, 49}, 49, nil},
+		"all are too late":              {0, []sale.Offset{50, 60}, 0, nil},
+		"and the log begins later":      {10, []sale.Offset{50, 60}, 0, ErrUnpublished},
+		"the first is early enough":     {10, []sale.Offset{30, 60}, 30, nil},
+		"there is none":                 {10, nil, 0, audit.ErrTruncated},
+		"there is none, nor need to be": {0, nil, 0, nil},
+	} {
+		log := audittest.Of(entries[c.start:])
+		log.Start = c.start
+		config := Config{
+			History: &audit.History{Log: log, Snapshots: severalSnapshots{entries, c.at}}, Ledger: new(memoryLedger),
+			Published: publishedDecisions{{Cause: 49, Log: log.Topic().String()}},
+		}
+		done, err := Run(t.Context(), config)
+		if !errors.Is(err, c.err) || err == nil && done.Partitions[0].From != c.from {
+			t.Errorf("%s: %+v, %v", name, done, err)
 		}
 	}
 }

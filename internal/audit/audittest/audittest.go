@@ -45,7 +45,7 @@ func (l *Log) Bounds(_ context.Context, partition int32) (start, end sale.Offset
 	if len(entries) == 0 {
 		return 0, 0, nil
 	}
-	return max(l.Start, entries[0].Offset), entries[len(entries)-1].Offset + 1, nil
+	return l.Start, entries[len(entries)-1].Offset + 1, nil
 }
 
 // Open implements [audit.Log].

@@ -6,17 +6,18 @@ import (
 	"testing"
 
 	"github.com/anteroomhq/anteroom/internal/audit"
+	"github.com/anteroomhq/anteroom/internal/audit/audittest"
 	"github.com/anteroomhq/anteroom/internal/audit/verify"
 	"github.com/anteroomhq/anteroom/pkg/event"
 	"github.com/anteroomhq/anteroom/pkg/sale"
 )
 
 // several is a log of several partitions, and its ledger.
-func several(t *testing.T, logs ...[]event.Entry) (*memoryLog, *memoryLedger) {
+func several(t *testing.T, logs ...[]event.Entry) (*audittest.Log, *memoryLedger) {
 	t.Helper()
-	log, all := &memoryLog{topic: topic, portion: 5}, &memoryLedger{bindings: map[sale.Product]int32{}}
+	log, all := &audittest.Log{Portion: 5}, &memoryLedger{bindings: map[sale.Product]int32{}}
 	for i, entries := range logs {
-		log.partitions = append(log.partitions, entries)
+		log.Entries = append(log.Entries, entries)
 		one := fold(t, entries, sale.Offset(len(entries)), func(i int) bool { return i%3 == 0 })
 		one.partitions[0].Partition = int32(i)
 		all.partitions = append(all.partitions, one.partitions[0])
@@ -56,7 +57,7 @@ func TestVerifyOfPartitions(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		product  sale.Product
-		tamper   func(*memoryLog, *memoryLedger)
+		tamper   func(*audittest.Log, *memoryLedger)
 		compared []int32
 		differs  map[int32]verify.Subject
 		fails    error
@@ -66,21 +67,21 @@ func TestVerifyOfPartitions(t *testing.T) {
 		"unknown product": {product: "cup", fails: verify.ErrUnknownProduct},
 		"bound, and not sold yet": {
 			product: "cup", compared: []int32{2},
-			tamper: func(_ *memoryLog, l *memoryLedger) { l.bindings["cup"] = 2 },
+			tamper: func(_ *audittest.Log, l *memoryLedger) { l.bindings["cup"] = 2 },
 		},
 		"bound elsewhere": {
 			product: "lamp", compared: []int32{1, 2}, differs: map[int32]verify.Subject{1: verify.OfBinding},
-			tamper: func(_ *memoryLog, l *memoryLedger) { l.bindings["lamp"] = 2 },
+			tamper: func(_ *audittest.Log, l *memoryLedger) { l.bindings["lamp"] = 2 },
 		},
 		"not bound": {
 			product: "lamp", compared: []int32{1}, differs: map[int32]verify.Subject{1: verify.OfBinding},
-			tamper: func(_ *memoryLog, l *memoryLedger) { delete(l.bindings, "lamp") },
+			tamper: func(_ *audittest.Log, l *memoryLedger) { delete(l.bindings, "lamp") },
 		},
 		"sold in a wrong partition, too": {
 			product: "lamp", compared: []int32{1, 3},
-			tamper: func(log *memoryLog, l *memoryLedger) {
+			tamper: func(log *audittest.Log, l *memoryLedger) {
 				wrong, folded := several(t, renamed(rings, "lamp"))
-				log.partitions[3] = wrong.partitions[0]
+				log.Entries[3] = wrong.Entries[0]
 				l.partitions[3] = folded.partitions[0]
 				l.partitions[3].Partition = 3
 				l.sales[3], l.requests[3], l.results[3], l.starts[3], l.batches[3] = folded.sales[0], folded.requests[0], folded.results[0], folded.starts[0], folded.batches[0]
@@ -88,15 +89,15 @@ func TestVerifyOfPartitions(t *testing.T) {
 		},
 		"the first differs": {
 			compared: []int32{0, 1, 2, 3}, differs: map[int32]verify.Subject{0: verify.OfPartition},
-			tamper: func(_ *memoryLog, l *memoryLedger) { l.partitions[0].Malformed++ },
+			tamper: func(_ *audittest.Log, l *memoryLedger) { l.partitions[0].Malformed++ },
 		},
-		"another topic": {fails: verify.ErrOtherLog, tamper: func(_ *memoryLog, l *memoryLedger) { l.partitions[1].Topic[0] ^= 1 }},
-		"not restored":  {fails: verify.ErrNotRestored, tamper: func(_ *memoryLog, l *memoryLedger) { l.partitions[1].Rebuilding = true }},
+		"another topic": {fails: verify.ErrOtherLog, tamper: func(_ *audittest.Log, l *memoryLedger) { l.partitions[1].Topic[0] ^= 1 }},
+		"not restored":  {fails: verify.ErrNotRestored, tamper: func(_ *audittest.Log, l *memoryLedger) { l.partitions[1].Rebuilding = true }},
 		"a partition that the topic lacks": {
-			fails: verify.ErrOtherLog, tamper: func(log *memoryLog, _ *memoryLedger) { log.partitions = log.partitions[:3] },
+			fails: verify.ErrOtherLog, tamper: func(log *audittest.Log, _ *memoryLedger) { log.Entries = log.Entries[:3] },
 		},
 		"a partition that the ledger lacks": {
-			fails: verify.ErrNotRestored, tamper: func(_ *memoryLog, l *memoryLedger) { l.partitions = l.partitions[:3] },
+			fails: verify.ErrNotRestored, tamper: func(_ *audittest.Log, l *memoryLedger) { l.partitions = l.partitions[:3] },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/anteroomhq/anteroom/internal/audit"
+	"github.com/anteroomhq/anteroom/internal/audit/audittest"
 	"github.com/anteroomhq/anteroom/internal/audit/snapshot"
 	"github.com/anteroomhq/anteroom/internal/audit/verify"
 	"github.com/anteroomhq/anteroom/pkg/event"
@@ -26,7 +27,7 @@ type keptRun struct {
 	at      sale.Offset
 	folder  string
 	history *audit.History
-	log     *memoryLog
+	log     *audittest.Log
 }
 
 func drawKept(t *rapid.T, folder string) keptRun {
@@ -37,7 +38,7 @@ func drawKept(t *rapid.T, folder string) keptRun {
 	cut := func(i int) bool { return cuts[i] == 0 || sale.Offset(i+1) == at }
 	k := keptRun{
 		run: run{entries: entries, end: end, ledger: fold(t, entries, end, cut)},
-		at:  at, folder: folder, log: &memoryLog{topic: topic, partitions: [][]event.Entry{entries}, portion: 7},
+		at:  at, folder: folder, log: &audittest.Log{Entries: [][]event.Entry{entries}, Portion: 7},
 	}
 	k.history = &audit.History{Log: k.log}
 	if err := os.RemoveAll(folder); err != nil {
@@ -54,7 +55,7 @@ func drawKept(t *rapid.T, folder string) keptRun {
 
 // truncate removes what comes before an offset from the log.
 func (k *keptRun) truncate(start sale.Offset) {
-	k.log.start, k.log.partitions[0] = start, k.entries[start:]
+	k.log.Start, k.log.Entries[0] = start, k.entries[start:]
 }
 
 func (k *keptRun) verify(t fataler, ledger *memoryLedger) verify.Verdict {
@@ -88,12 +89,12 @@ func TestReplayFromASnapshot(t *testing.T) {
 		if verdict != whole {
 			t.Fatalf("from the snapshot %+v, from the start %+v", verdict, whole)
 		}
-		if k.log.start == 0 {
+		if k.log.Start == 0 {
 			return
 		}
 		_, err := verify.Run(context.Background(), verify.Config{History: k.history, Ledger: k.ledger})
 		if !errors.Is(err, audit.ErrTruncated) {
-			t.Fatalf("without the snapshot a log that begins at %d gives %v", k.log.start, err)
+			t.Fatalf("without the snapshot a log that begins at %d gives %v", k.log.Start, err)
 		}
 	})
 }
@@ -109,7 +110,7 @@ func TestTamperingIsFoundFromASnapshot(t *testing.T) {
 			at := sale.Offset(rapid.IntRange(int(k.at), int(k.end)-1).Draw(t, "at"))
 			tampered := slices.Clone(k.entries)
 			tampered[at].Key = append(slices.Clone(tampered[at].Key), 'x')
-			k.log.partitions[0] = tampered
+			k.log.Entries[0] = tampered
 			if found := k.verify(t, k.ledger).FirstDifference; found == nil || found.Offset != at || found.Subject != verify.OfRecord {
 				t.Fatalf("record %d: found %v", at, found)
 			}
@@ -138,7 +139,7 @@ func honest(t *testing.T, folder string) (*audit.History, *memoryLedger, sale.Of
 	entries := golden(t, "waitlist-first-waiter-gets-the-freed-unit")
 	end := sale.Offset(len(entries))
 	ledger := fold(t, entries, end, func(i int) bool { return i%4 == 3 })
-	history := &audit.History{Log: &memoryLog{topic: topic, partitions: [][]event.Entry{entries}, portion: 100}}
+	history := &audit.History{Log: &audittest.Log{Entries: [][]event.Entry{entries}, Portion: 100}}
 	found, err := verify.Run(t.Context(), verify.Config{History: history, Ledger: ledger, Keep: snapshot.In(folder)})
 	if err != nil || !found.Equal {
 		t.Fatal(found, err)
@@ -222,7 +223,7 @@ func TestOnlyEqualStatesAreKept(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	entries := golden(t, "waitlist-first-waiter-gets-the-freed-unit")
-	history := &audit.History{Log: &memoryLog{topic: topic, partitions: [][]event.Entry{entries}, portion: 100}}
+	history := &audit.History{Log: &audittest.Log{Entries: [][]event.Entry{entries}, Portion: 100}}
 	for end := sale.Offset(1); end <= 6; end++ {
 		ledger := fold(t, entries, end, func(int) bool { return false })
 		if end == 5 {
@@ -276,7 +277,7 @@ func TestSnapshotsOfOtherChains(t *testing.T) {
 		{kept: 3, at: 4, chains: 0, begins: 1},
 		{kept: 2, at: 2, chains: 0, begins: 1},
 	} {
-		history := &audit.History{Log: &memoryLog{topic: topic, partitions: [][]event.Entry{entries}, portion: 100}}
+		history := &audit.History{Log: &audittest.Log{Entries: [][]event.Entry{entries}, Portion: 100}}
 		folder := snapshot.In(t.TempDir())
 		for end, chains := range map[sale.Offset]sale.Offset{c.at: c.kept, 1: 0} {
 			kept, err := verify.Run(t.Context(), verify.Config{History: history, Ledger: foldUpgraded(t, entries, end, min(chains, end), every), Keep: folder})
@@ -335,8 +336,8 @@ func TestBatchesBeforeASnapshot(t *testing.T) {
 				t.Skip("none goes on beyond")
 			}
 			want = place{offset: k.at, subject: verify.OfRecord, count: 0}
-			k.log.partitions[0] = slices.Clone(k.entries)
-			k.log.partitions[0][k.at].Time++
+			k.log.Entries[0] = slices.Clone(k.entries)
+			k.log.Entries[0][k.at].Time++
 		}
 		want.check(t, k.verify(t, l))
 	})

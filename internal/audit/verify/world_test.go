@@ -1,19 +1,16 @@
 package verify_test
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/anteroomhq/anteroom/internal/audit"
+	"github.com/anteroomhq/anteroom/internal/audit/audittest"
 	"github.com/anteroomhq/anteroom/internal/audit/verify"
 	"github.com/anteroomhq/anteroom/pkg/event"
 	"github.com/anteroomhq/anteroom/pkg/sale"
@@ -27,57 +24,7 @@ type fataler interface {
 	Fatalf(string, ...any)
 }
 
-var topic = event.TopicID{1: 7, 15: 9}
-
-// memoryLog is a log in memory.
-type memoryLog struct {
-	topic      event.TopicID
-	partitions [][]event.Entry
-	start      sale.Offset // of each
-	portion    int         // how many records one read gives
-}
-
-func (l *memoryLog) Topic() event.TopicID { return l.topic }
-func (l *memoryLog) Partitions() int32    { return int32(len(l.partitions)) }
-
-func (l *memoryLog) Bounds(_ context.Context, partition int32) (start, end sale.Offset, err error) {
-	entries := l.partitions[partition]
-	if len(entries) == 0 {
-		return 0, 0, nil
-	}
-	return l.start, entries[len(entries)-1].Offset + 1, nil
-}
-
-func (l *memoryLog) Open(partition int32, from sale.Offset) (audit.Reader, error) {
-	i, _ := slices.BinarySearchFunc(l.partitions[partition], from, func(e event.Entry, at sale.Offset) int { return cmp.Compare(e.Offset, at) })
-	return &memoryReader{rest: l.partitions[partition][i:], portion: max(l.portion, 1), next: from}, nil
-}
-
-type memoryReader struct {
-	rest    []event.Entry
-	portion int
-	next    sale.Offset
-}
-
-func (r *memoryReader) Read(ctx context.Context) ([]event.Entry, error) {
-	n := 0
-	for n < min(r.portion, len(r.rest)) && r.rest[n].Offset == r.next {
-		r.next++
-		n++
-	}
-	switch {
-	case n > 0:
-		page := r.rest[:n]
-		r.rest = r.rest[n:]
-		return page, nil
-	case len(r.rest) > 0:
-		return nil, audit.ErrMissing
-	}
-	<-ctx.Done()
-	return nil, ctx.Err()
-}
-
-func (r *memoryReader) Close() {}
+var topic = audittest.Topic
 
 // memoryLedger is a ledger in memory, folded from decisions as an owner does.
 type memoryLedger struct {
@@ -230,7 +177,7 @@ func (r *memoryRows[Row]) Page(context.Context) ([]Row, error) {
 func verdictOf(t fataler, entries []event.Entry, ledger *memoryLedger) verify.Verdict {
 	t.Helper()
 	found, err := verify.Run(context.Background(), verify.Config{
-		History: &audit.History{Log: &memoryLog{topic: topic, partitions: [][]event.Entry{entries}, portion: 5}},
+		History: &audit.History{Log: &audittest.Log{Entries: [][]event.Entry{entries}, Portion: 5}},
 		Ledger:  ledger,
 	})
 	if err != nil {
@@ -248,22 +195,5 @@ func publicID(request sale.Offset) string { return ticket.PublicID(0, int64(requ
 // golden reads one of the golden logs.
 func golden(t *testing.T, name string) []event.Entry {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "..", "testdata", "logs", name+".jsonl"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var entries []event.Entry
-	for line := range bytes.Lines(text) {
-		var record struct {
-			Offset sale.Offset `json:"offset"`
-			Time   sale.Time   `json:"time"`
-			Key    string      `json:"key"`
-			Value  string      `json:"value"`
-		}
-		if err := json.Unmarshal(line, &record); err != nil {
-			t.Fatal(err)
-		}
-		entries = append(entries, event.Entry{Offset: record.Offset, Time: record.Time, Key: []byte(record.Key), Value: []byte(record.Value)})
-	}
-	return entries
+	return audittest.File(t, filepath.Join("..", "..", "..", "testdata", "logs", name+".jsonl"))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -20,6 +21,17 @@ func CreateDatabase(ctx context.Context, serverURL, name string) (string, error)
 	}
 	address.Path = "/" + name
 	return address.String(), nil
+}
+
+// SetForDatabase sets a setting of the server for all later sessions of a
+// database on it.
+func SetForDatabase(ctx context.Context, serverURL, database, setting, value string) error {
+	statement := "ALTER DATABASE " + pgx.Identifier{database}.Sanitize() + " SET " + pgx.Identifier{setting}.Sanitize() +
+		" = '" + strings.ReplaceAll(value, "'", "''") + "'"
+	if err := execute(ctx, serverURL, statement); err != nil {
+		return fmt.Errorf("setting %s for database %s: %w", setting, database, err)
+	}
+	return nil
 }
 
 // DropDatabase removes a database and ends the sessions that use it.

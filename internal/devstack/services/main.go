@@ -5,10 +5,13 @@
 //	go run ./internal/devstack/services up
 //	go run ./internal/devstack/services status
 //	go run ./internal/devstack/services down
+//	go run ./internal/devstack/services fetch
 //
 // Everything is in .services beside go.mod: the jars, which down keeps, the
 // data, which it removes, and env, a file for the shell with the addresses,
 // which tests also find by themselves.
+//
+// fetch brings the broker's jars and starts nothing.
 //
 // Exit codes: 0 done; 1 (of status) they do not run; 2 wrong use; 3 could not do
 // it, because something is not installed or did not start.
@@ -43,7 +46,7 @@ func main() {
 }
 
 var (
-	errUsage      = errors.New("usage: services up|status|down")
+	errUsage      = errors.New("usage: services up|status|down|fetch")
 	errNotRunning = errors.New("not running")
 )
 
@@ -63,6 +66,8 @@ func run(ctx context.Context, arguments []string) error {
 		return s.status()
 	case "down":
 		return s.down(ctx)
+	case "fetch":
+		return s.fetchKafka(ctx)
 	default:
 		return errUsage
 	}

@@ -1,0 +1,72 @@
+package rival
+
+import (
+	"context"
+	"fmt"
+	"slices"
+)
+
+// Kind is a way to sell few units to a crowd.
+type Kind string
+
+// The kinds.
+const (
+	Naive          Kind = "naive"             // reads what is available, then writes one less
+	CacheCheck     Kind = "cache_check"       // believes a count in Redis, which it corrects afterwards
+	Optimistic     Kind = "optimistic"        // writes only if the version is still the one that it read
+	ForUpdate      Kind = "for_update"        // locks the row, then decides
+	Conditional    Kind = "conditional"       // one UPDATE, if any is available
+	SkipLocked     Kind = "skip_locked"       // a row per unit, each click takes one that nobody else is taking
+	RedisThenDB    Kind = "redis_then_db"     // DECR in Redis, then the row
+	RedisLuaThenDB Kind = "redis_lua_then_db" // a script in Redis that knows the buyers too, then the row
+	BareEcho       Kind = "bare_echo"         // answers given bytes: what the server alone can do
+)
+
+// about is what there is to know of a kind before it is made.
+type about struct {
+	kind     Kind
+	pool     int // connections to Postgres that were fastest; see BenchmarkContended
+	redis    int // connections to Redis, 0 where it is not used
+	postgres bool
+	make     func(context.Context, Config, *database, *stockCache) (seller, error)
+}
+
+// kinds are all, in the order of a report.
+var kinds = []about{
+	{kind: Naive, postgres: true, pool: 8, make: newNaive},
+	{kind: CacheCheck, postgres: true, pool: 32, redis: 16, make: newCacheCheck},
+	{kind: Optimistic, postgres: true, pool: 1, make: newOptimistic},
+	{kind: ForUpdate, postgres: true, pool: 4, make: newForUpdate},
+	{kind: Conditional, postgres: true, pool: 4, make: newConditional},
+	{kind: SkipLocked, postgres: true, pool: 32, make: newSkipLocked},
+	{kind: RedisThenDB, postgres: true, pool: 32, redis: 2, make: newRedisThenDB},
+	{kind: RedisLuaThenDB, postgres: true, pool: 32, redis: 2, make: newRedisLuaThenDB},
+	{kind: BareEcho},
+}
+
+// Kinds gives all kinds in the order of a report.
+func Kinds() []Kind {
+	all := make([]Kind, len(kinds))
+	for i, a := range kinds {
+		all[i] = a.kind
+	}
+	return all
+}
+
+// Oversells reports whether the kind is there to be seen selling more than
+// there is.
+func (k Kind) Oversells() bool { return k == Naive || k == CacheCheck }
+
+// UsesRedis reports whether the kind needs a Redis.
+func (k Kind) UsesRedis() bool {
+	a, err := k.about()
+	return err == nil && a.redis > 0
+}
+
+func (k Kind) about() (about, error) {
+	i := slices.IndexFunc(kinds, func(a about) bool { return a.kind == k })
+	if i < 0 {
+		return about{}, fmt.Errorf("rival: unknown kind %q", k)
+	}
+	return kinds[i], nil
+}

@@ -19,6 +19,15 @@ help: ## show this list
 demo: ## see it happen: a crowd, two units, the proof
 	@$(GO) run ./cmd/anteroom demo $(ARGS)
 
+# Figures count on a machine that does nothing else; it says so where not.
+.PHONY: bench
+bench: kafka build ## measure this design and the usual ones (ARGS=--quick: two minutes)
+	@bin/anteroom bench $(ARGS)
+
+.PHONY: kafka
+kafka: $(SERVICES) ## bring the jars of the Kafka that tests and bench start
+	@$(SERVICES) fetch
+
 .PHONY: build
 build: ## build bin/anteroom
 	$(GO) build -trimpath -o bin/anteroom ./cmd/anteroom

@@ -43,6 +43,10 @@ type commands struct {
 	Sale    saleCommands    `cmd:"" help:"Run sales, through the service's API."`
 	Audit   auditCommands   `cmd:"" help:"Replay the log: compare, explain, report, rebuild."`
 
+	Bench benchCommand `cmd:"" help:"Measure this design and the usual ones under the same load."`
+
+	BenchLoad   benchLoadCommand   `cmd:"" hidden:"" help:"The load generator. Used by bench."`
+	BenchRival  benchRivalCommand  `cmd:"" hidden:"" help:"Serve one of the usual designs. Used by bench."`
 	Crowd       crowdCommand       `cmd:"" hidden:"" help:"Send a crowd at a sale and print what it was told. Used by demo."`
 	Healthcheck healthcheckCommand `cmd:"" hidden:"" help:"Ask an admin listener whether it is ready. Used by containers."`
 }

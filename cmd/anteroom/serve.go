@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -16,9 +18,10 @@ type serveCommand struct {
 	listenSettings
 	DrainDelay time.Duration `env:"ANTEROOM_DRAIN_DELAY" default:"0s" help:"After being told to stop, how long to be unready before refusing work: what a load balancer needs to notice."`
 	logSettings
+	profileSettings
 }
 
-func (c *serveCommand) Run(ctx context.Context, t terminal) error {
+func (c *serveCommand) Run(ctx context.Context, t terminal) (err error) {
 	parts, err := parseRoles(c.Role)
 	if err != nil {
 		return err
@@ -45,6 +48,11 @@ func (c *serveCommand) Run(ctx context.Context, t terminal) error {
 		return fmt.Errorf("%w: --redis-url (ANTEROOM_REDIS_URL) is not set", errMisuse)
 	}
 	spendMemory()
+	stop, err := c.profileSettings.start(strings.Join(c.Role, "-"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
 	s, err := newService(ctx, serviceConfig{
 		roles: parts, backends: c.backendSettings, redisURL: c.RedisURL, secrets: c.secretSettings,
 		identity: c.identitySettings, webhooks: c.webhookSettings, listen: c.listenSettings, drainDelay: c.DrainDelay, logger: logger,

@@ -103,6 +103,7 @@ func (p *partition) takeTurn(ctx context.Context) error {
 	}
 	select {
 	case p.asking <- struct{}{}:
+		p.board.metrics.asks.Inc()
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

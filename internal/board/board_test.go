@@ -289,7 +289,7 @@ func TestMetrics(t *testing.T) {
 			}
 		}
 		want := map[string]float64{
-			"anteroom_board_heals_total": 1, "anteroom_board_heal_failures_total": 0,
+			"anteroom_board_asks_total": 0, "anteroom_board_heals_total": 1, "anteroom_board_heal_failures_total": 0,
 			"anteroom_board_lag_seconds 0": 0.3, "anteroom_line_records 0": 2,
 			"anteroom_units a available": 0, "anteroom_units a reserved": 0,
 			"anteroom_units a held": 1, "anteroom_units a confirmed": 0,

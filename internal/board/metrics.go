@@ -10,6 +10,7 @@ import (
 )
 
 type metrics struct {
+	asks         prometheus.Counter
 	heals        prometheus.Counter
 	healFailures prometheus.Counter
 	ignored      *prometheus.CounterVec
@@ -21,6 +22,9 @@ type metrics struct {
 
 func newMetrics() *metrics {
 	return &metrics{
+		asks: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "anteroom_board_asks_total", Help: "Reads of a single request or result from the ledger.",
+		}),
 		heals: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "anteroom_board_heals_total", Help: "Reads of a partition from the ledger.",
 		}),
@@ -45,6 +49,7 @@ type collector struct{ board *Board }
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	m := c.board.metrics
+	m.asks.Describe(to)
 	m.heals.Describe(to)
 	m.healFailures.Describe(to)
 	m.ignored.Describe(to)
@@ -56,6 +61,7 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (c *collector) Collect(to chan<- prometheus.Metric) {
 	m := c.board.metrics
+	m.asks.Collect(to)
 	m.heals.Collect(to)
 	m.healFailures.Collect(to)
 	m.ignored.Collect(to)

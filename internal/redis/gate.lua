@@ -26,7 +26,8 @@
 --              stored, and the limit runs from then. It takes the place of '1'.
 --
 -- The times are those of Redis alone (a key's expiry, TIME), and what is
--- replicated are the effects: SET with an absolute expiry.
+-- replicated are the effects: SET with an absolute expiry. SET with NX and GET
+-- needs Redis 7.
 
 local interval, life, over = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local lease_life = tonumber(ARGV[4])
@@ -88,7 +89,8 @@ end
 
 for i = 1, buyers do
   local key = keys[i]
-  local stored = redis.call('GET', key)
+  -- Most buyers are new: they are marked by the same command that finds nothing.
+  local stored = redis.call('SET', key, '1', 'PX', interval, 'NX', 'GET')
   local hint = stored and #stored > 1
   if hint and string.byte(over, i) ~= 49 then
     answers[i] = stored
@@ -103,12 +105,12 @@ for i = 1, buyers do
       if wait < 0 or wait > interval then
         wait = 0
       end
-    end
-    if wait == 0 then
-      redis.call('SET', key, '1', 'PX', interval)
-      if take and ARGV[4 + i] ~= '' then
-        wait = take(ARGV[4 + i])
+      if wait == 0 then
+        redis.call('SET', key, '1', 'PX', interval)
       end
+    end
+    if wait == 0 and take and ARGV[4 + i] ~= '' then
+      wait = take(ARGV[4 + i])
     end
     answers[i] = wait
   end

@@ -237,9 +237,11 @@ func TestLostCreditComesBack(t *testing.T) {
 		of := w.parseID(t, made.Sale)
 		var lost ingress.Admission
 		await(t, "a credit", func() (taken bool) {
-			var err error
-			lost, err = s.gate.Admit(t.Context(), ingress.Ask{Log: s.log.Topic(), Product: "console", Sale: of, Buyer: "nobody", Units: 1})
-			return err == nil && lost.Lease != ""
+			answered := make(chan ingress.Admission, 1)
+			ask := ingress.Ask{Log: s.log.Topic(), Product: "console", Sale: of, Buyer: "nobody", Units: 1}
+			s.gate.Admit(t.Context(), ask, func(admission ingress.Admission, _ error) { answered <- admission })
+			lost = <-answered
+			return lost.Lease != ""
 		})
 		began := time.Now()
 		a := call(t, "POST", "http://"+address+"/v1/products/console/buy", "", "X-Buyer-ID", "ada")

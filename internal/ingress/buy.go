@@ -3,7 +3,9 @@ package ingress
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -17,7 +19,7 @@ import (
 // click is a buy that is well formed, of a sale that is known.
 type click struct {
 	ask       Ask
-	key       uint64 // of the buyer in Ingress.recent
+	key       uint64 // of the buyer in Ingress.recent and Ingress.flights
 	partition int32
 	quantity  int64
 	limit     int64 // of units that one buyer may have
@@ -54,7 +56,7 @@ func (i *Ingress) answerBuy(c echo.Context, of *board.SaleView, known bool) (rep
 	}
 	key := i.recent.key(of.Partition, of.ID, buyer)
 	refusal := turnedAway(of, quantity)
-	if refusal != nil && !i.recent.has(key) {
+	if refusal != nil && !i.recent.has(key) && !i.flights.has(key) {
 		return false, refusal
 	}
 	k, err := i.clickOf(of, buyer, quantity)
@@ -165,111 +167,150 @@ var errAbandoned = errors.New("the click was given up")
 // place gives the buyer's request: a new one, or, where repeated is true, the
 // one that the buyer has already.
 func (i *Ingress) place(ctx context.Context, k *click) (hint Hint, repeated bool, err error) {
-	patience := time.NewTimer(appendWait)
-	defer patience.Stop()
+	w := i.flights.wait()
 	for {
-		f, first := i.flights.join(k.ask.Buyer)
+		f, first := i.flights.join(k.key, k.ask.Buyer, w.news)
 		if first {
-			repeated = i.launch(ctx, k, f)
-		} else {
-			repeated = true
+			return i.begin(ctx, k, f, w)
 		}
-		err := f.wait(ctx, patience)
-		switch {
-		case err == nil && repeated:
-			return f.hint, true, k.sameQuantity(f.hint)
-		case err == nil:
-			return f.hint, false, nil
-		case errors.Is(err, errAbandoned) && !first:
+		if err := w.until(ctx, f.joined); err != nil {
+			i.flights.spare(w)
+			return Hint{}, true, err
+		}
+		if errors.Is(f.refusal, errAbandoned) {
 			continue
-		case errors.Is(err, errAbandoned):
-			return Hint{}, false, cannotTell(clientLeft)
 		}
-		return Hint{}, repeated, err
+		i.flights.spare(w)
+		if f.refusal != nil {
+			return Hint{}, true, f.refusal
+		}
+		return f.hint, true, k.sameQuantity(f.hint)
 	}
 }
 
-// wait waits until the flight is settled, and gives its refusal.
-func (f *flight) wait(ctx context.Context, patience *time.Timer) error {
-	select {
-	case <-f.settled:
-		return f.refusal
-	case <-patience.C:
-		return cannotTell("the log has not answered in time; ask again for the ticket")
-	case <-ctx.Done():
-		return cannotTell(clientLeft)
-	}
-}
-
-// launch settles the flight or appends the record whose acknowledgement will.
-func (i *Ingress) launch(ctx context.Context, k *click, f *flight) (repeated bool) {
-	known, refusal, appended := Hint{}, errAbandoned, false // what a panic would leave behind
+// begin takes a flight through its stages. Its goroutine waits once for a click
+// that is new: what follows the gate's answer is done where the answer is known,
+// so that those who were let in together reach the log together. Only a hint
+// comes back here, since looking at it may take the ledger.
+func (i *Ingress) begin(ctx context.Context, k *click, f *flight, w *waiter) (hint Hint, repeated bool, err error) {
 	defer func() {
-		if !appended {
-			f.settle(known, refusal)
-			i.flights.end(f)
+		if f.leave() { // the click has gone away, or there was a panic
+			i.conclude(f, Hint{}, errAbandoned)
 		}
 	}()
-	hint, lease, err := i.pass(ctx, k)
-	switch {
-	case err != nil:
-		refusal = err
-	case hint != nil:
-		known, refusal = *hint, nil
-		i.recent.put(k.key, k.ask.Buyer, known)
-		return true
-	default:
-		err := i.appendBuy(k, lease, f)
-		refusal, appended = err, err == nil
-		if err != nil && lease != "" {
-			i.gate.Yield(k.ask, lease) // certainly not in the log
-		}
-	}
-	return false
-}
-
-// pass asks the gate. It gives a request that the buyer has already, or nil for
-// a buyer who may have a new one, with the lease that lets it in where the
-// sale's policy wants one.
-func (i *Ingress) pass(ctx context.Context, k *click) (known *Hint, lease string, err error) {
 	ask := k.ask
-	admission, err := i.admit(ctx, ask)
-	if err == nil && admission.Hint != nil {
-		known, err := i.stands(ctx, k, *admission.Hint)
+	i.admit(ctx, k, ask, f)
+	for {
+		if err := w.until(ctx, f.news); err != nil {
+			return Hint{}, false, err // news may still come: w stays with the flight
+		}
+		if f.stage.Load() == stageTaken {
+			break
+		}
+		known, err := i.stands(ctx, k, *f.earlier)
 		if err != nil || known != nil {
-			return known, "", err
+			return i.knew(k, f, known, err)
 		}
 		ask.Fresh = true
-		admission, err = i.admit(ctx, ask)
-		if err != nil {
-			return nil, "", err
-		}
+		f.stage.Store(stageAsking)
+		i.admit(ctx, k, ask, f)
 	}
+	i.flights.spare(w)
 	switch {
-	case err != nil:
-		return nil, "", err
-	case admission.RetryAfter > 0:
-		return nil, "", &problem{refusal: rateLimited, detail: "one click a second is enough", retryAfter: admission.RetryAfter}
-	case admission.Full:
-		return nil, "", comesBack("others are about to get what is left")
-	case admission.Unknown:
-		return nil, "", cannotTell("what is left of the sale is not known here for the moment")
+	case errors.Is(f.refusal, errAbandoned) && ctx.Err() == nil:
+		return Hint{}, false, refuse(internalError, "") // a panic, which has been logged
+	case errors.Is(f.refusal, errAbandoned):
+		return Hint{}, false, cannotTell(clientLeft)
 	}
-	return nil, admission.Lease, nil
+	return f.hint, false, f.refusal
 }
 
-// admit asks the gate, or the local limiter where that cannot tell.
-func (i *Ingress) admit(ctx context.Context, ask Ask) (Admission, error) {
-	started := time.Now()
-	admission, err := i.gate.Admit(ctx, ask)
-	i.metrics.gate.Observe(time.Since(started).Seconds())
-	switch {
-	case err == nil:
-		return admission, nil
-	case ctx.Err() != nil:
-		return Admission{}, errAbandoned
+// knew settles a flight with what has been found out about a hint.
+func (i *Ingress) knew(k *click, f *flight, known *Hint, err error) (hint Hint, repeated bool, refusal error) {
+	f.stage.Store(stageTaken)
+	if err == nil {
+		i.recent.put(k.key, k.ask.Buyer, *known)
+		i.conclude(f, *known, nil)
+		return *known, true, k.sameQuantity(*known)
 	}
-	return Admission{RetryAfter: i.limiter.admit(ask.Buyer, time.Now())}, nil
+	i.conclude(f, Hint{}, err)
+	if errors.Is(err, errAbandoned) {
+		return Hint{}, false, cannotTell(clientLeft)
+	}
+	return Hint{}, false, err
+}
+
+// conclude settles and ends a flight of which nothing is to be remembered.
+func (i *Ingress) conclude(f *flight, hint Hint, refusal error) {
+	i.flights.settle(f, hint, refusal)
+	i.flights.end(f)
+}
+
+// admit asks the gate.
+func (i *Ingress) admit(ctx context.Context, k *click, ask Ask, f *flight) {
+	started := time.Now()
+	i.gate.Admit(ctx, ask, func(admission Admission, err error) {
+		now := time.Now()
+		i.metrics.gate.Observe(now.Sub(started).Seconds())
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
+			i.admitted(k, f, "", errAbandoned)
+			return
+		default: // the local limiter answers where the gate cannot tell
+			admission = Admission{RetryAfter: i.limiter.admit(ask.Buyer, now)}
+		}
+		if admission.Hint != nil && !ask.Fresh {
+			f.earlier = admission.Hint
+			if f.stage.CompareAndSwap(stageAsking, stageHinted) {
+				f.tell()
+			}
+			return
+		}
+		i.admitted(k, f, admission.Lease, refusedByGate(&admission))
+	})
+}
+
+// refusedByGate says why a buyer may not have a new request, nil for one who may.
+func refusedByGate(admission *Admission) error {
+	switch {
+	case admission.RetryAfter > 0:
+		return &problem{refusal: rateLimited, detail: "one click a second is enough", retryAfter: admission.RetryAfter}
+	case admission.Full:
+		return comesBack("others are about to get what is left")
+	case admission.Unknown:
+		return cannotTell("what is left of the sale is not known here for the moment")
+	}
+	return nil
+}
+
+// admitted settles the flight of a click that is refused, or appends the record
+// whose acknowledgement will settle it. It runs where the gate's answers are
+// known, and does not block: others wait for theirs.
+func (i *Ingress) admitted(k *click, f *flight, lease string, refusal error) {
+	if !f.stage.CompareAndSwap(stageAsking, stageTaken) { // the click has gone away
+		i.yield(k, lease)
+		return
+	}
+	defer func() {
+		if reason := recover(); reason != nil { // it would take the gate along, and everybody
+			i.log.Error("a click panicked", "panic", fmt.Sprint(reason), "stack", string(debug.Stack()))
+			i.conclude(f, Hint{}, errAbandoned)
+		}
+	}()
+	if refusal == nil {
+		if refusal = i.appendBuy(k, lease, f); refusal == nil {
+			return
+		}
+		i.yield(k, lease) // certainly not in the log
+	}
+	i.conclude(f, Hint{}, refusal)
+}
+
+func (i *Ingress) yield(k *click, lease string) {
+	if lease != "" {
+		i.gate.Yield(k.ask, lease)
+	}
 }
 
 // stands asks the board whether a hint's request is still the answer to the
@@ -310,18 +351,16 @@ func (i *Ingress) appendBuy(k *click, lease string, f *flight) error {
 	if err != nil {
 		return err
 	}
-	i.recent.put(k.key, k.ask.Buyer, hint) // so that a click that is turned away looks for the flight
 	err = i.topic.Append(k.partition, []byte(k.ask.Product), value, func(offset sale.Offset, err error) {
 		i.metrics.produce.Observe(time.Since(accepted).Seconds())
 		if err != nil || offset < 0 {
-			f.settle(Hint{}, cannotTell("the log could not tell whether it has the request; ask again"))
-			i.flights.end(f)
+			i.conclude(f, Hint{}, cannotTell("the log could not tell whether it has the request; ask again"))
 			return
 		}
 		i.board.NoteAppended(k.partition, offset)
 		hint.Offset = offset
 		i.recent.put(k.key, k.ask.Buyer, hint)
-		f.settle(hint, nil)
+		i.flights.settle(f, hint, nil)
 		i.gate.Remember(k.ask, hint, func() { i.flights.end(f) })
 	})
 	return refusedByLog(err)

@@ -56,15 +56,17 @@ func untilOpening(opens sale.Time, now time.Time) time.Duration {
 // ticket.
 func (i *Ingress) earlier(ctx context.Context, k *click, refusal *problem) (Hint, error) {
 	hint, known := i.recent.find(k.key, k.ask.Buyer)
-	if f := i.flights.find(k.ask.Buyer); f != nil {
-		patience := time.NewTimer(appendWait)
-		defer patience.Stop()
-		err := f.wait(ctx, patience)
-		switch {
-		case errors.Is(err, errAbandoned):
-			return Hint{}, refusal
-		case err != nil:
+	if f := i.flights.find(k.key, k.ask.Buyer); f != nil {
+		w := i.flights.wait()
+		defer i.flights.spare(w)
+		if err := w.until(ctx, f.joined); err != nil {
 			return Hint{}, err
+		}
+		switch {
+		case errors.Is(f.refusal, errAbandoned):
+			return Hint{}, refusal
+		case f.refusal != nil:
+			return Hint{}, f.refusal
 		}
 		hint, known = f.hint, true
 	}

@@ -1,11 +1,15 @@
 package ingress
 
 import (
-	"hash/maphash"
+	"context"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/anteroomhq/anteroom/pkg/sale"
 )
+
+const flightShards = 64
 
 // flights are the clicks of this ingress that are on their way: from before
 // the gate is asked until the gate has stored the request, or until it is
@@ -13,62 +17,181 @@ import (
 // so their number is bounded by what the log takes without acknowledging it,
 // and by the requests being served.
 //
-// A pseudonym belongs to one sale of one log, so it is the key.
+// They are found by the key that recent has for a buyer in a sale.
 type flights struct {
-	seed   maphash.Seed
-	shards [64]struct {
-		sync.Mutex
-		of map[sale.Buyer]*flight
-	}
+	shards  [flightShards]flightShard
+	arrived chan struct{} // closed: what is joined of a flight that is settled
+	waiters sync.Pool     // of *waiter
+}
+
+type flightShard struct {
+	sync.Mutex
+	of map[uint64]*flight
 }
 
 // flight is one click on its way.
 type flight struct {
-	buyer   sale.Buyer
-	settled chan struct{} // closed once the rest is valid
+	key   uint64
+	buyer sale.Buyer    // pseudonym: two that share a key must not share a flight
+	next  *flight       // another buyer's with the same key
+	news  chan struct{} // of the one who began it: a hint to look at, or the outcome
+
+	stage   atomic.Int32
+	earlier *Hint // in stageHinted
+
+	// Under the shard's lock, until it is settled.
+	settled bool
+	joined  chan struct{} // closed once it is settled; nil while nobody has joined
 	hint    Hint          // the buyer's request
 	refusal error         // set where there is none, or it is not known
 }
 
+// The stages of a flight say who has to settle it and see to it that it ends.
+const (
+	stageAsking int32 = iota // whoever is first: the gate's answer, or the one who began it and leaves
+	stageHinted              // the one who began it, who is to look at a hint
+	stageTaken               // the one who put it there, or what that one has begun
+)
+
+// leave is true for the one who began a flight if it is left to that one.
+func (f *flight) leave() bool {
+	return f.stage.CompareAndSwap(stageAsking, stageTaken) || f.stage.CompareAndSwap(stageHinted, stageTaken)
+}
+
+// tell wakes the one who began the flight.
+func (f *flight) tell() {
+	select {
+	case f.news <- struct{}{}:
+	default: // left with an earlier one
+	}
+}
+
 func newFlights() *flights {
-	f := &flights{seed: maphash.MakeSeed()}
+	f := &flights{arrived: make(chan struct{})}
+	close(f.arrived)
 	for i := range f.shards {
-		f.shards[i].of = make(map[sale.Buyer]*flight)
+		f.shards[i].of = make(map[uint64]*flight)
 	}
 	return f
 }
 
-// join gives the buyer's flight, and true to the one who begins it: that one
-// has to settle it, and to see to it that it ends.
-func (f *flights) join(buyer sale.Buyer) (*flight, bool) {
-	shard := &f.shards[maphash.String(f.seed, string(buyer))%uint64(len(f.shards))]
-	shard.Lock()
+// join gives the buyer's flight, and true to the one who begins it with news:
+// that one has to take it through its stages.
+func (f *flights) join(key uint64, buyer sale.Buyer, news chan struct{}) (*flight, bool) {
+	shard := f.lock(key)
 	defer shard.Unlock()
-	if under := shard.of[buyer]; under != nil {
+	if under := f.board(shard, key, buyer); under != nil {
 		return under, false
 	}
-	begun := &flight{buyer: buyer, settled: make(chan struct{})}
-	shard.of[buyer] = begun
+	begun := &flight{key: key, buyer: buyer, next: shard.of[key], news: news}
+	shard.of[key] = begun
 	return begun, true
 }
 
-// find gives the buyer's flight, or nil.
-func (f *flights) find(buyer sale.Buyer) *flight {
-	shard := &f.shards[maphash.String(f.seed, string(buyer))%uint64(len(f.shards))]
-	shard.Lock()
+// find gives the buyer's flight, joined, or nil.
+func (f *flights) find(key uint64, buyer sale.Buyer) *flight {
+	shard := f.lock(key)
 	defer shard.Unlock()
-	return shard.of[buyer]
+	return f.board(shard, key, buyer)
+}
+
+// has reports whether there may be a flight of the buyer who has the key.
+func (f *flights) has(key uint64) bool {
+	shard := f.lock(key)
+	defer shard.Unlock()
+	return shard.of[key] != nil
+}
+
+// settle says how the flight has come out, to all who wait for it. What is said
+// first stays.
+func (f *flights) settle(of *flight, hint Hint, refusal error) {
+	shard := f.lock(of.key)
+	if of.settled {
+		shard.Unlock()
+		return
+	}
+	of.hint, of.refusal, of.settled = hint, refusal, true
+	if of.joined != nil {
+		close(of.joined)
+	}
+	shard.Unlock()
+	of.tell()
 }
 
 // end takes a flight out: the next click begins another one.
-func (f *flights) end(over *flight) {
-	shard := &f.shards[maphash.String(f.seed, string(over.buyer))%uint64(len(f.shards))]
-	shard.Lock()
+func (f *flights) end(of *flight) {
+	shard := f.lock(of.key)
 	defer shard.Unlock()
-	delete(shard.of, over.buyer)
+	first := shard.of[of.key]
+	if first == of && of.next == nil {
+		delete(shard.of, of.key)
+		return
+	}
+	if first == of {
+		shard.of[of.key] = of.next
+		return
+	}
+	for at := first; at != nil; at = at.next {
+		if at.next == of {
+			at.next = of.next
+			return
+		}
+	}
 }
 
-func (f *flight) settle(hint Hint, refusal error) {
-	f.hint, f.refusal = hint, refusal
-	close(f.settled)
+func (f *flights) lock(key uint64) *flightShard {
+	shard := &f.shards[key%flightShards]
+	shard.Lock()
+	return shard
+}
+
+// board joins the buyer's flight, if there is one in a shard that is locked.
+func (f *flights) board(shard *flightShard, key uint64, buyer sale.Buyer) *flight {
+	for under := shard.of[key]; under != nil; under = under.next {
+		if under.buyer != buyer {
+			continue
+		}
+		switch {
+		case under.joined != nil:
+		case under.settled:
+			under.joined = f.arrived
+		default:
+			under.joined = make(chan struct{})
+		}
+		return under
+	}
+	return nil
+}
+
+// waiter is what a click waits with.
+type waiter struct {
+	news     chan struct{} // for the flight that it begins
+	patience *time.Timer
+}
+
+// wait gives a waiter whose patience runs from now. It may be given back with
+// spare, once nobody can send it news any more.
+func (f *flights) wait() *waiter {
+	if w, ok := f.waiters.Get().(*waiter); ok {
+		w.patience.Reset(appendWait)
+		return w
+	}
+	return &waiter{news: make(chan struct{}, 1), patience: time.NewTimer(appendWait)}
+}
+
+func (f *flights) spare(w *waiter) {
+	w.patience.Stop()
+	f.waiters.Put(w)
+}
+
+// until waits for something, and gives the answer to a click that waits no more.
+func (w *waiter) until(ctx context.Context, something <-chan struct{}) error {
+	select {
+	case <-something:
+		return nil
+	case <-w.patience.C:
+		return cannotTell("the log has not answered in time; ask again for the ticket")
+	case <-ctx.Done():
+		return cannotTell(clientLeft)
+	}
 }

@@ -21,7 +21,8 @@ type fakeGate struct {
 	forgets   bool // Remember stores nothing
 	holdBack  bool // Remember waits
 	heldBack  []func()
-	admitting chan struct{} // when set, Admit waits for it or for ctx
+	admitting chan struct{} // when set, Admit's answer waits for it or for ctx
+	late      bool          // it does not heed ctx: the question is on its way
 
 	credits int64 // units that are not leased
 	lost    bool  // what can be sold is not known
@@ -32,14 +33,24 @@ func newFakeGate() *fakeGate {
 	return &fakeGate{hints: map[sale.Buyer]Hint{}, last: map[sale.Buyer]time.Time{}, leases: map[string]int64{}}
 }
 
-func (g *fakeGate) Admit(ctx context.Context, ask Ask) (Admission, error) {
-	if g.admitting != nil {
-		select {
-		case <-g.admitting:
-		case <-ctx.Done():
-			return Admission{}, ctx.Err()
+func (g *fakeGate) Admit(ctx context.Context, ask Ask, answer func(Admission, error)) {
+	go func() {
+		if g.admitting != nil {
+			select {
+			case <-g.admitting:
+			case <-ctx.Done():
+				if !g.late {
+					answer(Admission{}, ctx.Err())
+					return
+				}
+				<-g.admitting
+			}
 		}
-	}
+		answer(g.answer(ask))
+	}()
+}
+
+func (g *fakeGate) answer(ask Ask) (Admission, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.admits++

@@ -33,9 +33,13 @@ var ErrOverloaded = errors.New("the log does not keep up")
 // Gate is Redis as an ingress uses it: layer 1, and hints.
 type Gate interface {
 	// Admit asks for many buyers at once in the adapter; a lone call does not
-	// wait for others. An error means that Redis cannot tell: the caller falls
-	// back on its own limiter.
-	Admit(ctx context.Context, ask Ask) (Admission, error)
+	// wait for others. It never blocks, and calls answer once: from another
+	// goroutine, which answers everybody else too, so that answer must not
+	// block, or before it returns. An error means that Redis cannot tell: the
+	// caller falls back on its own limiter. Who has left by ctx when its turn
+	// comes is not asked for and hears an error; a lease that is of no use any
+	// more is the caller's to Yield.
+	Admit(ctx context.Context, ask Ask, answer func(Admission, error))
 
 	// Remember stores a request as its buyer's latest one, so that a repeated
 	// click finds it. It calls done, which may be nil, when it is stored or

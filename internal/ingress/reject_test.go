@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"context"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -56,6 +57,35 @@ func TestPolicyReject(t *testing.T) {
 		if body, _ := w.parts[0].entries[before+1].Record().Body.(sale.Buy); body.Lease != "" || body.Buyer == "" {
 			t.Errorf("record %+v", body)
 		}
+	})
+}
+
+// TestALeaseOfAClickThatLeft: the click that goes away and the gate's answer
+// cannot both have it their way, or a lease would be lost or a record appended
+// for nobody.
+func TestALeaseOfAClickThatLeft(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(t *testing.T, w *world, i *Ingress) {
+		w.openSale("hat", func(s *sale.Settings) { s.Quantity, s.Policy = 1, sale.PolicyReject })
+		synctest.Wait()
+		before := w.entries(0)
+		w.gate.credits, w.gate.late = 1, true
+		w.gate.admitting = make(chan struct{})
+		ctx, leave := context.WithCancel(t.Context())
+		gone := make(chan answer, 1)
+		go func() { gone <- i.serve(t, request("POST", "/v1/products/hat/buy", "", as("ada")).WithContext(ctx)) }()
+		synctest.Wait()
+		leave()
+		<-gone
+		if i.flights.has(i.recent.key(0, 2, "ada")) {
+			t.Error("the flight is left")
+		}
+		close(w.gate.admitting) // and now it is let in, with the lease
+		synctest.Wait()
+		if w.gate.admits != 1 || w.gate.credits != 1 || w.entries(0) != before {
+			t.Errorf("%d answers, %d units can be leased, %d records", w.gate.admits, w.gate.credits, w.entries(0)-before)
+		}
+		i.call(t, "POST", "/v1/products/hat/buy", "", as("bob")).is(http.StatusAccepted)
 	})
 }
 

@@ -29,7 +29,7 @@ func BenchmarkAdmit(b *testing.B) {
 			for range callers {
 				all.Go(func() {
 					for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
-						if got, err := gate.Admit(b.Context(), ask(fmt.Sprintf("%022d", i))); err != nil || !let(got) {
+						if got, err := answerOf(b.Context(), gate, ask(fmt.Sprintf("%022d", i))); err != nil || !let(got) {
 							b.Errorf("%+v, %v", got, err)
 							return
 						}

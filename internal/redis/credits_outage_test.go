@@ -54,7 +54,7 @@ func creditsGoAndComeBack(t *testing.T, address string, empty bool, outage outag
 	asked := 0
 	leased := func() bool {
 		asked++
-		got, err := gate.Admit(t.Context(), credited(fmt.Sprintf("buyer-%d", asked), 1))
+		got, err := answerOf(t.Context(), gate, credited(fmt.Sprintf("buyer-%d", asked), 1))
 		return err == nil && got.Lease != ""
 	}
 	eventually(t, "credits are granted", func() bool { return granted(credit(5, 1)) })
@@ -76,7 +76,7 @@ func creditsGoAndComeBack(t *testing.T, address string, empty bool, outage outag
 	check(t, outage.end())
 	eventually(t, "the gate is back", func() bool {
 		asked++
-		got, err := gate.Admit(t.Context(), credited(fmt.Sprintf("buyer-%d", asked), 1))
+		got, err := answerOf(t.Context(), gate, credited(fmt.Sprintf("buyer-%d", asked), 1))
 		if err == nil && got.Unknown != empty {
 			t.Errorf("before the owner has said anything: %+v", got)
 		}

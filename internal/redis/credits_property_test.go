@@ -99,7 +99,7 @@ func (m *creditModel) free() int64 {
 }
 
 func (m *creditModel) ask(t *rapid.T, gate *Gate, units int64) (ingress.Admission, error) {
-	return gate.Admit(t.Context(), m.nextAsk(units))
+	return answerOf(t.Context(), gate, m.nextAsk(units))
 }
 
 func (m *creditModel) nextAsk(units int64) ingress.Ask {
@@ -146,7 +146,7 @@ func (m *creditModel) crowd(t *rapid.T) {
 		of := m.nextAsk(units)
 		all.Go(func() {
 			var err error
-			if answers[i], err = m.gates[i%len(m.gates)].Admit(t.Context(), of); err != nil {
+			if answers[i], err = answerOf(t.Context(), m.gates[i%len(m.gates)], of); err != nil {
 				t.Error(err)
 			}
 		})
@@ -281,7 +281,7 @@ func TestNeverMoreThanTheQuantity(t *testing.T) {
 			all.Go(func() {
 				for i := 0; sold.Load() < quantity && t.Context().Err() == nil; i++ {
 					of := credited(fmt.Sprintf("%d-%d", shopper, i), 1+rand.Int64N(3))
-					got, err := gate.Admit(t.Context(), of)
+					got, err := answerOf(t.Context(), gate, of)
 					switch {
 					case err != nil:
 						t.Error(err)

@@ -174,21 +174,24 @@ func TestManyLeasesEndTogether(t *testing.T) {
 func leaseInBatches(t *testing.T, gate *Gate, of saleID, buyers int) []string {
 	t.Helper()
 	var calls []*call
+	var answers []ingress.Admission
 	for i := range buyers {
-		calls = append(calls, &call{of: of, key: fmt.Sprintf("b{%s}%d-%d", of.product, of.sale, i), units: 1, asked: time.Now(), answered: make(chan struct{})})
+		key := fmt.Sprintf("b{%s}%d-%d", of.product, of.sale, i)
+		calls = append(calls, &call{of: of, key: key, units: 1, asked: time.Now(), answer: func(admission ingress.Admission, err error) {
+			if err != nil || admission.Lease == "" {
+				t.Errorf("%+v, %v", admission, err)
+			}
+			answers = append(answers, admission)
+		}})
 	}
 	for batch := range slices.Chunk(calls, maxBatch) {
 		gate.admit(t.Context(), slices.Clone(batch))
 	}
 	var leases []string
 	unlike := make(map[string]bool)
-	for _, call := range calls {
-		<-call.answered
-		if call.err != nil || call.admission.Lease == "" {
-			t.Fatalf("%+v, %v", call.admission, call.err)
-		}
-		leases = append(leases, call.admission.Lease)
-		unlike[call.admission.Lease] = true
+	for _, answer := range answers {
+		leases = append(leases, answer.Lease)
+		unlike[answer.Lease] = true
 	}
 	if len(unlike) != buyers {
 		t.Errorf("%d buyers have %d different leases", buyers, len(unlike))

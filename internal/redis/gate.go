@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -65,33 +64,21 @@ type Gate struct {
 
 // call is an Admit that waits for its answer.
 type call struct {
-	of    saleID
-	key   string // of the buyer
-	units int64  // that need a credit
-	fresh bool
-	asked time.Time
+	left   <-chan struct{} // closed when its caller has left
+	of     saleID
+	key    string // of the buyer
+	units  int64  // that need a credit
+	fresh  bool
+	asked  time.Time
+	answer func(ingress.Admission, error)
 
 	lease string // for the credit; set before it is sent
-
-	settled atomic.Bool // set by who is first: the answer, or the caller that leaves
-
-	answered  chan struct{} // closed when the following are set
-	admission ingress.Admission
-	err       error
 }
 
-// answer is false if nobody waits for it any more.
-func (c *call) answer(admission ingress.Admission, err error) bool {
-	if !c.settled.CompareAndSwap(false, true) {
-		return false
-	}
-	c.admission, c.err = admission, err
-	close(c.answered)
-	return true
+// fail answers a call without Redis.
+func (c *call) fail(err error) {
+	c.answer(ingress.Admission{}, fmt.Errorf("asking the gate: %w", err))
 }
-
-// abandon is false if the call is answered already, or just now.
-func (c *call) abandon() bool { return c.settled.CompareAndSwap(false, true) }
 
 // NewGate makes a gate. It answers while Run runs.
 func NewGate(config GateConfig) *Gate {
@@ -136,7 +123,7 @@ func (g *Gate) Run(ctx context.Context) error {
 	workers.Wait()
 
 	for _, call := range g.asks.close() {
-		call.answer(ingress.Admission{}, errStopped)
+		call.fail(errStopped)
 	}
 	for hints := g.hints.close(); len(hints) > 0; {
 		batch := hints[:min(len(hints), maxBatch)]
@@ -159,47 +146,47 @@ func (g *Gate) Run(ctx context.Context) error {
 //
 // Admit fails when Redis does not answer within callTimeout, after maxWait at
 // the latest when others are before it, and at once when Redis has failed just
-// before or too many calls wait. A call that ends with its context may have
-// counted; a lease that it was given is handed back. One that Redis gives
-// without being heard ends by itself after leaseLife.
-func (g *Gate) Admit(ctx context.Context, ask ingress.Ask) (ingress.Admission, error) {
+// before or too many calls wait. A call whose context is done when it is about
+// to be sent is not sent. A lease that Redis gives without being heard ends by
+// itself after leaseLife.
+//
+// answer is called once, from the goroutine that has everybody's answers, or
+// before Admit returns.
+func (g *Gate) Admit(ctx context.Context, ask ingress.Ask, answer func(ingress.Admission, error)) {
 	if err := g.breaker.refusal(); err != nil {
-		return ingress.Admission{}, fmt.Errorf("asking the gate: %w", err)
+		answer(ingress.Admission{}, fmt.Errorf("asking the gate: %w", err))
+		return
 	}
-	call := &call{of: saleOf(ask), key: key(ask), units: ask.Units, fresh: ask.Fresh, asked: time.Now(), answered: make(chan struct{})}
+	call := &call{
+		left: ctx.Done(), of: saleOf(ask), key: key(ask), units: ask.Units, fresh: ask.Fresh, asked: time.Now(), answer: answer,
+	}
 	if err := g.asks.push(call); err != nil {
-		return ingress.Admission{}, fmt.Errorf("asking the gate: %w", err)
+		call.fail(err)
 	}
-	select {
-	case <-call.answered:
-	case <-ctx.Done():
-		if call.abandon() {
-			return ingress.Admission{}, fmt.Errorf("asking the gate: %w", context.Cause(ctx))
-		}
-		<-call.answered // it is about to be
-	}
-	if call.err != nil {
-		return ingress.Admission{}, fmt.Errorf("asking the gate: %w", call.err)
-	}
-	return call.admission, nil
 }
 
 // admit answers calls with one round trip.
 func (g *Gate) admit(ctx context.Context, calls []*call) {
 	began := time.Now()
 	calls = slices.DeleteFunc(calls, func(c *call) bool {
-		late := began.Sub(c.asked) > g.maxWait
-		if late {
-			c.answer(ingress.Admission{}, errBusy)
+		if began.Sub(c.asked) > g.maxWait {
+			c.fail(errBusy)
+			return true
 		}
-		return late || c.settled.Load()
+		select {
+		case <-c.left:
+			c.fail(errLeft)
+			return true
+		default:
+			return false
+		}
 	})
 	if len(calls) == 0 {
 		return
 	}
 	if err := g.breaker.enter(); err != nil {
 		for _, call := range calls {
-			call.answer(ingress.Admission{}, err)
+			call.fail(err)
 		}
 		return
 	}
@@ -211,6 +198,6 @@ func (g *Gate) admit(ctx context.Context, calls []*call) {
 	g.breaker.leave(err)
 	g.observe(time.Since(began), len(calls))
 	for _, group := range groups {
-		group.answer(func(lease yielded) { _ = g.yields.push(lease) }) // otherwise it ends by itself
+		group.answer()
 	}
 }

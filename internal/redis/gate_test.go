@@ -51,7 +51,7 @@ func TestConcurrentClicksOfOneBuyer(t *testing.T) {
 		var clicks sync.WaitGroup
 		for i := range 100 {
 			clicks.Go(func() {
-				got, err := gates[i%2].Admit(t.Context(), ask("ann"))
+				got, err := answerOf(t.Context(), gates[i%2], ask("ann"))
 				switch {
 				case err != nil:
 					t.Error(err)
@@ -253,12 +253,12 @@ func TestACallerThatLeavesTakesNobodyAlong(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		left := make(chan error, 1)
 		go func() {
-			_, err := gate.Admit(ctx, ask("ann"))
+			_, err := answerOf(ctx, gate, ask("ann"))
 			left <- err
 		}()
 		stayed := make(chan ingress.Admission, 1)
 		go func() {
-			got, err := gate.Admit(t.Context(), ask("bob"))
+			got, err := answerOf(t.Context(), gate, ask("bob"))
 			if err != nil {
 				t.Error(err)
 			}
@@ -305,7 +305,7 @@ func TestFullQueues(t *testing.T) {
 		first := make(chan ingress.Admission, 1)
 		go func() { first <- admit(t, gate, ask("ann")) }()
 		eventually(t, "ann waits", func() bool { return gate.asks.length() == 1 })
-		if _, err := gate.Admit(t.Context(), ask("bob")); !errors.Is(err, errBusy) {
+		if _, err := answerOf(t.Context(), gate, ask("bob")); !errors.Is(err, errBusy) {
 			t.Errorf("bob got %v, want %v", err, errBusy)
 		}
 
@@ -333,7 +333,7 @@ func TestStop(t *testing.T) {
 		gate := makeGate(t, address)
 		left := make(chan error, 1)
 		go func() {
-			_, err := gate.Admit(t.Context(), ask("ann"))
+			_, err := answerOf(t.Context(), gate, ask("ann"))
 			left <- err
 		}()
 		eventually(t, "ann waits", func() bool { return gate.asks.length() == 1 })
@@ -353,7 +353,7 @@ func TestStop(t *testing.T) {
 		if done.Load() != maxBatch+1 {
 			t.Errorf("done was called for %d of %d hints", done.Load(), maxBatch+1)
 		}
-		if _, err := gate.Admit(t.Context(), ask("bob")); !errors.Is(err, errStopped) {
+		if _, err := answerOf(t.Context(), gate, ask("bob")); !errors.Is(err, errStopped) {
 			t.Errorf("bob got %v, want %v", err, errStopped)
 		}
 		gate.Remember(ask("bob"), hint, func() { done.Add(1) })
@@ -388,7 +388,7 @@ func TestWhatRedisHolds(t *testing.T) {
 
 		// A value that is no hint is an error, and the next hint mends it.
 		check(t, gate.client.Set(t.Context(), key(ask("cat")), "not a hint", time.Minute).Err())
-		if _, err := gate.Admit(t.Context(), ask("cat")); !errors.Is(err, errNoHint) {
+		if _, err := answerOf(t.Context(), gate, ask("cat")); !errors.Is(err, errNoHint) {
 			t.Errorf("got %v, want %v", err, errNoHint)
 		}
 		hint := ingress.Hint{Offset: 1, Quantity: 1, AcceptedAt: 1}

@@ -88,22 +88,23 @@ func (g *group) over() []byte {
 	return over
 }
 
-// answer gives each call its part of the reply, and yield the leases for which
-// nobody waits any more.
-func (g *group) answer(yield func(yielded)) {
+// answer gives each call its part of the reply.
+func (g *group) answer() {
 	answers, err := g.reply.Slice()
 	if err == nil && len(answers) != len(g.calls) {
 		err = fmt.Errorf("the gate's script gave %d answers to %d buyers", len(answers), len(g.calls))
 	}
 	for i, call := range g.calls {
 		if err != nil {
-			call.answer(ingress.Admission{}, err)
+			call.fail(err)
 			continue
 		}
 		admission, err := admission(answers[i], call.lease)
-		if !call.answer(admission, err) && admission.Lease != "" {
-			yield(yielded{of: g.of, lease: admission.Lease})
+		if err != nil {
+			call.fail(err)
+			continue
 		}
+		call.answer(admission, nil)
 	}
 }
 

@@ -85,7 +85,7 @@ func goesAndComesBack(t *testing.T, address string, outage outage) {
 	const callers = 10_000
 	before, refused := trips.Load(), 0
 	for range callers {
-		if _, err := gate.Admit(t.Context(), ask("ann")); errors.Is(err, errDown) {
+		if _, err := answerOf(t.Context(), gate, ask("ann")); errors.Is(err, errDown) {
 			refused++
 		}
 	}
@@ -108,7 +108,7 @@ func wantDown(t *testing.T, gate *Gate) {
 	t.Helper()
 	eventually(t, "the gate is down", func() bool {
 		began := time.Now()
-		_, err := gate.Admit(t.Context(), ask("during"))
+		_, err := answerOf(t.Context(), gate, ask("during"))
 		if took := time.Since(began); took > tolerance {
 			t.Errorf("the answer %v took %v", err, took)
 		}
@@ -119,13 +119,13 @@ func wantDown(t *testing.T, gate *Gate) {
 func wantBack(t *testing.T, gate *Gate) {
 	t.Helper()
 	eventually(t, "the gate is back", func() bool {
-		_, err := gate.Admit(t.Context(), ask("after"))
+		_, err := answerOf(t.Context(), gate, ask("after"))
 		return err == nil
 	})
 	hint := ingress.Hint{Offset: 8, Quantity: 1, AcceptedAt: 1}
 	eventually(t, "hints are stored again", func() bool {
 		remember(t, gate, ask("back"), hint)
-		got, err := gate.Admit(t.Context(), ask("back"))
+		got, err := answerOf(t.Context(), gate, ask("back"))
 		return err == nil && got.Hint != nil && *got.Hint == hint
 	})
 }
@@ -139,7 +139,7 @@ func TestConnectionsAreCut(t *testing.T) {
 		wantBack(t, gate)
 		middle.silence()
 		eventually(t, "the gate notices", func() bool {
-			_, err := gate.Admit(t.Context(), ask("bob"))
+			_, err := answerOf(t.Context(), gate, ask("bob"))
 			return err != nil
 		})
 		wantBack(t, gate)

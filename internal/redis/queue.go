@@ -6,10 +6,11 @@ import (
 	"sync"
 )
 
-// Why a queue does not take an item.
+// Why an item is not sent.
 var (
 	errBusy    = errors.New("too many wait for redis")
 	errStopped = errors.New("the gate has stopped")
+	errLeft    = errors.New("the caller has left")
 )
 
 // queue is what waits to be sent, in order. What arrives while nobody is free

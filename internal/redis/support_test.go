@@ -134,9 +134,25 @@ func fresh(of ingress.Ask) ingress.Ask {
 	return of
 }
 
+// answerOf asks the gate and waits for its answer, or until ctx is done.
+func answerOf(ctx context.Context, gate *Gate, ask ingress.Ask) (ingress.Admission, error) {
+	type answer struct {
+		admission ingress.Admission
+		err       error
+	}
+	answered := make(chan answer, 1)
+	gate.Admit(ctx, ask, func(admission ingress.Admission, err error) { answered <- answer{admission, err} })
+	select {
+	case got := <-answered:
+		return got.admission, got.err
+	case <-ctx.Done():
+		return ingress.Admission{}, ctx.Err()
+	}
+}
+
 func admit(t testing.TB, gate *Gate, ask ingress.Ask) ingress.Admission {
 	t.Helper()
-	admission, err := gate.Admit(t.Context(), ask)
+	admission, err := answerOf(t.Context(), gate, ask)
 	if err != nil {
 		t.Fatalf("admitting %+v: %v", ask, err)
 	}

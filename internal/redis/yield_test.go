@@ -1,15 +1,12 @@
 package redis
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"testing"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
-
-	"github.com/anteroomhq/anteroom/internal/ingress"
 )
 
 func TestALeaseIsHandedBack(t *testing.T) {
@@ -60,78 +57,6 @@ func TestTooManyLeasesAreHandedBack(t *testing.T) {
 			t.Errorf("%v with %v", counts, leases)
 		}
 	})
-}
-
-// TestALeaseOfACallerWhoLeft holds the gate's answer back until the caller has
-// left.
-func TestALeaseOfACallerWhoLeft(t *testing.T) {
-	t.Parallel()
-	each(t, func(t *testing.T, address string) {
-		gate, credits := makeGate(t, address), makeCredits(t, address)
-		gate.leaseLife = time.Hour
-		grantTo(t, credits, credit(5, 1))
-		check(t, gate.client.ScriptLoad(t.Context(), gateSource).Err())
-		held := holdBack{asked: make(chan struct{}), release: make(chan struct{})}
-		gate.client.AddHook(held)
-		run(t, gate)
-		ctx, cancel := context.WithCancel(t.Context())
-		left := make(chan error, 1)
-		go func() {
-			_, err := gate.Admit(ctx, credited("ann", 1))
-			left <- err
-		}()
-		await(t, "the script has run", held.asked)
-		cancel()
-		if err := await(t, "ann leaves", left); !errors.Is(err, context.Canceled) {
-			t.Errorf("ann left with %v", err)
-		}
-		if counts, _ := stored(t, gate, saleOf(ask(""))); counts["leased"] != 1 {
-			t.Errorf("the lease is not there yet: %v", counts)
-		}
-		close(held.release)
-		eventually(t, "the unit is free", func() bool {
-			counts, _ := stored(t, gate, saleOf(ask("")))
-			return counts["leased"] == 0
-		})
-		wantLease(t, gate, credited("bob", 1))
-	})
-}
-
-// holdBack tells of the first pipeline that has run, and keeps its answer.
-type holdBack struct{ asked, release chan struct{} }
-
-func (h holdBack) DialHook(next goredis.DialHook) goredis.DialHook { return next }
-
-func (h holdBack) ProcessHook(next goredis.ProcessHook) goredis.ProcessHook { return next }
-
-func (h holdBack) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis.ProcessPipelineHook {
-	return func(ctx context.Context, commands []goredis.Cmder) error {
-		err := next(ctx, commands)
-		if commands[0].Name() == "hello" || commands[0].Name() == "auth" {
-			return err
-		}
-		select {
-		case <-h.release:
-		default:
-			close(h.asked)
-			<-h.release
-		}
-		return err
-	}
-}
-
-// TestACallIsSettledOnce: the caller who leaves and the answer cannot both have
-// it their way, or a lease would be lost or given twice.
-func TestACallIsSettledOnce(t *testing.T) {
-	t.Parallel()
-	answered := &call{answered: make(chan struct{})}
-	if !answered.answer(ingress.Admission{Lease: "x"}, nil) || answered.abandon() {
-		t.Error("an answered call was abandoned")
-	}
-	abandoned := &call{answered: make(chan struct{})}
-	if !abandoned.abandon() || abandoned.answer(ingress.Admission{Lease: "x"}, nil) || abandoned.admission.Lease != "" {
-		t.Error("an abandoned call was answered")
-	}
 }
 
 func TestNoLeaseWaitsForAServerThatIsDown(t *testing.T) {

@@ -56,7 +56,8 @@ func (i *Ingress) answerBuy(c echo.Context, of *board.SaleView, known bool) (rep
 	}
 	key := i.recent.key(of.Partition, of.ID, buyer)
 	refusal := turnedAway(of, quantity)
-	if refusal != nil && !i.recent.has(key) && !i.flights.has(key) {
+	// In this order: a request is remembered before its flight ends.
+	if refusal != nil && !i.flights.has(key) && !i.recent.has(key) {
 		return false, refusal
 	}
 	k, err := i.clickOf(of, buyer, quantity)
@@ -344,9 +345,9 @@ func (i *Ingress) stands(ctx context.Context, k *click, hint Hint) (*Hint, error
 // appended.
 func (i *Ingress) appendBuy(k *click, lease string, f *flight) error {
 	accepted := time.Now()
-	hint := Hint{Offset: sale.None, Quantity: k.quantity, AcceptedAt: sale.Time(accepted.UnixMilli())}
+	at := sale.Time(accepted.UnixMilli())
 	value, err := event.Encode(sale.Buy{
-		Sale: k.ask.Sale, Buyer: k.ask.Buyer, Quantity: hint.Quantity, AcceptedAt: hint.AcceptedAt, Lease: lease,
+		Sale: k.ask.Sale, Buyer: k.ask.Buyer, Quantity: k.quantity, AcceptedAt: at, Lease: lease,
 	})
 	if err != nil {
 		return err
@@ -358,10 +359,10 @@ func (i *Ingress) appendBuy(k *click, lease string, f *flight) error {
 			return
 		}
 		i.board.NoteAppended(k.partition, offset)
-		hint.Offset = offset
-		i.recent.put(k.key, k.ask.Buyer, hint)
-		i.flights.settle(f, hint, nil)
-		i.gate.Remember(k.ask, hint, func() { i.flights.end(f) })
+		placed := Hint{Offset: offset, Quantity: k.quantity, AcceptedAt: at}
+		i.recent.put(k.key, k.ask.Buyer, placed)
+		i.flights.settle(f, placed, nil)
+		i.gate.Remember(k.ask, placed, func() { i.flights.end(f) })
 	})
 	return refusedByLog(err)
 }

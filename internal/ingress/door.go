@@ -55,7 +55,8 @@ func untilOpening(opens sale.Time, now time.Time) time.Duration {
 // refusal. One that another ingress took is not found here; its buyer has the
 // ticket.
 func (i *Ingress) earlier(ctx context.Context, k *click, refusal *problem) (Hint, error) {
-	hint, known := i.recent.find(k.key, k.ask.Buyer)
+	var hint Hint
+	var known bool
 	if f := i.flights.find(k.key, k.ask.Buyer); f != nil {
 		w := i.flights.wait()
 		defer i.flights.spare(w)
@@ -69,6 +70,8 @@ func (i *Ingress) earlier(ctx context.Context, k *click, refusal *problem) (Hint
 			return Hint{}, f.refusal
 		}
 		hint, known = f.hint, true
+	} else {
+		hint, known = i.recent.find(k.key, k.ask.Buyer)
 	}
 	if !known {
 		return Hint{}, refusal

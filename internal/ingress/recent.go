@@ -36,7 +36,7 @@ type recentShard struct {
 
 type recentEntry struct {
 	buyer sale.Buyer // pseudonym: two that share a key must not share a ticket
-	hint  Hint       // its offset is sale.None while it is not known
+	hint  Hint
 }
 
 func newRecent(most int) *recent {

@@ -71,7 +71,7 @@ func creditsGoAndComeBack(t *testing.T, address string, empty bool, outage outag
 		return errors.Is(err, errDown)
 	})
 	gate.Yield(credited("ann", 1), "x-1-1")
-	eventually(t, "the lease is given up", func() bool { return gate.yields.length() == 0 })
+	eventually(t, "the lease is given up", func() bool { return gate.yields.waiting() == 0 })
 
 	check(t, outage.end())
 	eventually(t, "the gate is back", func() bool {

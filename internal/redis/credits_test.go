@@ -371,7 +371,7 @@ func TestMixedAsksShareACall(t *testing.T) {
 				}
 			})
 		}
-		eventually(t, "all wait", func() bool { return gate.asks.length() == buyers })
+		eventually(t, "all wait", func() bool { return gate.asks.waiting() == buyers })
 		run(t, gate)
 		answered.Wait()
 		if trips.Load() != 1 {

@@ -29,6 +29,10 @@ const (
 	// an error, by the time that the call in flight has ended.
 	maxWait = 500 * time.Millisecond
 
+	// apart is the least time between two script calls while several asks wait:
+	// each call costs Redis and, by what it lets in, the broker a request.
+	apart = 2 * time.Millisecond
+
 	maxHints  = 65_536 // that wait
 	maxYields = 16_384 // that wait
 )
@@ -93,9 +97,9 @@ func NewGate(config GateConfig) *Gate {
 		observe:   config.Observe,
 		script:    goredis.NewScript(gateSource),
 		credit:    goredis.NewScript(creditSource),
-		asks:      newQueue[*call](maxAsks),
-		hints:     newQueue[remembered](maxHints),
-		yields:    newQueue[yielded](maxYields),
+		asks:      newQueue[*call](maxAsks, apart),
+		hints:     newQueue[remembered](maxHints, apart),
+		yields:    newQueue[yielded](maxYields, apart),
 		leases:    newLeases(),
 	}
 }

@@ -167,7 +167,7 @@ func TestWhatWaitsIsSentTogether(t *testing.T) {
 				}
 			})
 		}
-		eventually(t, "all wait", func() bool { return again.asks.length() == buyers })
+		eventually(t, "all wait", func() bool { return again.asks.waiting() == buyers })
 		run(t, again)
 		answered.Wait()
 		if got := asking.Load(); got != 3 || len(sizes) != 3 {
@@ -264,7 +264,7 @@ func TestACallerThatLeavesTakesNobodyAlong(t *testing.T) {
 			}
 			stayed <- got
 		}()
-		eventually(t, "both wait", func() bool { return gate.asks.length() == 2 })
+		eventually(t, "both wait", func() bool { return gate.asks.waiting() == 2 })
 		cancel()
 		if err := await(t, "ann leaves", left); !errors.Is(err, context.Canceled) {
 			t.Errorf("ann left with %v", err)
@@ -304,7 +304,7 @@ func TestFullQueues(t *testing.T) {
 		gate.asks.limit, gate.hints.limit = 1, 1
 		first := make(chan ingress.Admission, 1)
 		go func() { first <- admit(t, gate, ask("ann")) }()
-		eventually(t, "ann waits", func() bool { return gate.asks.length() == 1 })
+		eventually(t, "ann waits", func() bool { return gate.asks.waiting() == 1 })
 		if _, err := answerOf(t.Context(), gate, ask("bob")); !errors.Is(err, errBusy) {
 			t.Errorf("bob got %v, want %v", err, errBusy)
 		}
@@ -336,7 +336,7 @@ func TestStop(t *testing.T) {
 			_, err := answerOf(t.Context(), gate, ask("ann"))
 			left <- err
 		}()
-		eventually(t, "ann waits", func() bool { return gate.asks.length() == 1 })
+		eventually(t, "ann waits", func() bool { return gate.asks.waiting() == 1 })
 		hint := ingress.Hint{Offset: 5, Quantity: 1, AcceptedAt: 1}
 		var done atomic.Int64
 		for i := range maxBatch + 1 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 )
 
 // Why an item is not sent.
@@ -15,9 +16,11 @@ var (
 
 // queue is what waits to be sent, in order. What arrives while nobody is free
 // to take it is taken together. Its methods may be called from several
-// goroutines.
+// goroutines, take from one.
 type queue[T any] struct {
 	limit int
+	apart time.Duration // see take
+	taken time.Time     // belongs to the taker: when it took last
 	ready chan struct{} // holds one token while there may be something to take
 
 	mu     sync.Mutex
@@ -25,8 +28,8 @@ type queue[T any] struct {
 	closed bool
 }
 
-func newQueue[T any](limit int) *queue[T] {
-	return &queue[T]{limit: limit, ready: make(chan struct{}, 1)}
+func newQueue[T any](limit int, apart time.Duration) *queue[T] {
+	return &queue[T]{limit: limit, apart: apart, ready: make(chan struct{}, 1)}
 }
 
 // push adds an item and never waits: it fails when limit items wait already,
@@ -46,18 +49,48 @@ func (q *queue[T]) push(item T) error {
 }
 
 // take waits for items and gives the first ones, at most most of them. It gives
-// none when ctx is done.
+// none when ctx is done. While several wait it takes no sooner than apart after
+// it took last, so that in a crowd more go together; a lone item never waits.
 func (q *queue[T]) take(ctx context.Context, most int) []T {
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
 		case <-q.ready:
+			if !q.gather(ctx, most) {
+				return nil
+			}
 			if items := q.first(most); len(items) > 0 {
+				q.taken = time.Now()
 				return items
 			}
 		}
 	}
 	return nil
+}
+
+// gather is false if ctx is done before it is time to take.
+func (q *queue[T]) gather(ctx context.Context, most int) bool {
+	left := q.apart - time.Since(q.taken)
+	if left <= 0 {
+		return true
+	}
+	if waiting := q.waiting(); waiting < 2 || waiting >= most {
+		return true
+	}
+	timer := time.NewTimer(left)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (q *queue[T]) waiting() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.items)
 }
 
 // close gives what waits, and lets nothing in any more.

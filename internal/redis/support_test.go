@@ -215,12 +215,6 @@ func eventually(t testing.TB, what string, holds func() bool) {
 	}
 }
 
-func (q *queue[T]) length() int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return len(q.items)
-}
-
 func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {

@@ -64,7 +64,7 @@ func TestNoLeaseWaitsForAServerThatIsDown(t *testing.T) {
 	gate := makeGate(t, "redis://127.0.0.1:1")
 	gate.breaker.failure, gate.breaker.probing = errors.New("cause"), true
 	gate.Yield(credited("ann", 1), "x-1-1")
-	if got := gate.yields.length(); got != 0 {
+	if got := gate.yields.waiting(); got != 0 {
 		t.Errorf("%d leases wait", got)
 	}
 	trips := countRoundTrips(gate)

@@ -1,7 +1,8 @@
 package event
 
-// The two ways to read a record, each by itself.
+// The two ways to read a record, and that which writes any, each by itself.
 var (
 	Canonical = canonical
 	Strict    = strict
+	EncodeAny = encode
 )

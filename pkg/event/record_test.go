@@ -274,3 +274,34 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// TestEncodedBuys: a buy is written in one way, whichever code does it.
+func TestEncodedBuys(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.OneOf(rapid.String(), rapid.StringMatching(`[ -~]*`), rapid.StringMatching(`[a-z"\\<&\x00\x7f]*`), rapid.SampledFrom([]string{"\xff", "\u2028"}))
+		body := sale.Buy{
+			Sale: sale.Offset(rapid.Int64().Draw(t, "sale")), Buyer: sale.Buyer(text.Draw(t, "buyer")),
+			Quantity: rapid.Int64().Draw(t, "quantity"), AcceptedAt: sale.Time(rapid.Int64().Draw(t, "time")), Lease: text.Draw(t, "lease"),
+		}
+		got, err := event.Encode(body)
+		want, wantErr := event.EncodeAny(body)
+		if string(got) != string(want) || (err == nil) != (wantErr == nil) {
+			t.Fatalf("%+v: %s, %v; in general %s, %v", body, got, err, want, wantErr)
+		}
+	})
+}
+
+func BenchmarkEncodeBuy(b *testing.B) {
+	buy := sale.Buy{Sale: 123_456, Buyer: "AbCdEfGhIjKlMnOpQrStUv", Quantity: 1, AcceptedAt: 1_750_000_000_000}
+	for name, encode := range map[string]func(sale.Body) ([]byte, error){"used": event.Encode, "in general": event.EncodeAny} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := encode(buy); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

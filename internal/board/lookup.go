@@ -49,6 +49,20 @@ type View struct {
 	LogTime   sale.Time // at Watermark; 0 for a request in the line
 }
 
+// Recall is Lookup where memory alone can answer, and gives false where it cannot.
+// It waits for nobody.
+func (b *Board) Recall(partition int32, of, offset sale.Offset) (View, bool) {
+	p, err := b.partition(partition)
+	if err != nil {
+		return View{}, false
+	}
+	if view, ok := p.inLine(of, offset); ok {
+		return view, true
+	}
+	view, missing, err := p.view(of, offset)
+	return view, err == nil && missing == sale.None
+}
+
 // Lookup gives the state of a request of which the caller knows that it is in
 // the log, because a ticket says so, and which sale it names. A caller who
 // does not know the sale gives sale.None, and gets ErrNoRow unless the request
@@ -62,11 +76,8 @@ func (b *Board) Lookup(ctx context.Context, partition int32, of, offset sale.Off
 	if err != nil {
 		return View{}, err
 	}
-	if at := p.watermark(); at != sale.None && at <= offset && of != sale.None {
-		return View{
-			Partition: partition, Offset: offset, Sale: of, State: sale.Queued,
-			Position: int64(offset - at), ETA: p.etaInLine(of, int64(offset-at)), Watermark: at,
-		}, nil
+	if view, ok := p.inLine(of, offset); ok {
+		return view, nil
 	}
 	// One question for the request, one for the first of a duplicate, and as
 	// many again where memory makes room in between.
@@ -83,6 +94,19 @@ func (b *Board) Lookup(ctx context.Context, partition int32, of, offset sale.Off
 		}
 	}
 	return View{}, fmt.Errorf("request %d-%d: %w", partition, offset, ErrUnsettled)
+}
+
+// inLine gives the view of a request that the watermark has not passed, which
+// takes no lock. It gives false where there may be more to say.
+func (p *partition) inLine(of, offset sale.Offset) (View, bool) {
+	at := p.watermark()
+	if at == sale.None || at > offset || of == sale.None {
+		return View{}, false
+	}
+	return View{
+		Partition: p.number, Offset: offset, Sale: of, State: sale.Queued,
+		Position: int64(offset - at), ETA: p.etaInLine(of, int64(offset-at)), Watermark: at,
+	}, true
 }
 
 // view gives the request's state from memory, or the request that the ledger

@@ -72,16 +72,34 @@ func (i *Ingress) readTags(ticketText string, r *http.Request) marker {
 
 // marker gives the text of the marker of what is shown.
 func (s *shown) marker(i *Ingress) string {
+	var buffer [maxMarker]byte
+	return string(s.appendMarker(buffer[:0], i))
+}
+
+// maxMarker is about as long as a tag is.
+const maxMarker = 96
+
+func (s *shown) appendMarker(to []byte, i *Ingress) []byte {
 	scope := s.scope
 	if s.status.State.Final() {
 		scope += finalScope
 	}
-	return i.tickets.Mark(scope, int64(s.watermark)) + "." + s.fingerprint + "." + s.position()
+	to = i.tickets.AppendMark(to, scope, int64(s.watermark))
+	to = append(to, '.')
+	to = append(to, s.fingerprint...)
+	to = append(to, '.')
+	if s.status.Position != nil {
+		to = strconv.AppendInt(to, *s.status.Position, 10)
+	}
+	return to
 }
 
 // tag gives the ETag of what is shown. It is a weak one: the same tag is of
 // answers that differ in their server_time.
-func (s *shown) tag(i *Ingress) string { return tagOf(s.marker(i)) }
+func (s *shown) tag(i *Ingress) string {
+	var buffer [maxMarker]byte
+	return string(append(s.appendMarker(append(buffer[:0], `W/"`...), i), '"'))
+}
 
 func tagOf(marker string) string { return `W/"` + marker + `"` }
 

@@ -2,12 +2,8 @@ package ingress
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"time"
-
-	"github.com/labstack/echo/v4"
 
 	"github.com/anteroomhq/anteroom/internal/board"
 	"github.com/anteroomhq/anteroom/pkg/sale"
@@ -58,12 +54,12 @@ func (i *Ingress) claimOf(text string) (claim, error) {
 
 // lookup asks the board, and the ledger behind it for a bounded time.
 func (i *Ingress) lookup(ctx context.Context, partition int32, of, offset sale.Offset) (board.View, error) {
-	if i.board.Watermark(partition) > offset { // else it is answered from memory
-		bounded, cancel := context.WithTimeout(ctx, lookupWait)
-		defer cancel()
-		ctx = bounded
+	if view, ok := i.board.Recall(partition, of, offset); ok {
+		return view, nil
 	}
-	return i.board.Lookup(ctx, partition, of, offset)
+	bounded, cancel := context.WithTimeout(ctx, lookupWait)
+	defer cancel()
+	return i.board.Lookup(bounded, partition, of, offset)
 }
 
 // catchUp brings the board to what a client has seen elsewhere, if that takes
@@ -121,10 +117,9 @@ func (i *Ingress) statusOf(of *claim, view board.View) (status, error) {
 	now := time.Now()
 	s := status{
 		Ticket: of.text, ID: of.PublicID(), Product: of.Product, Quantity: int64(of.Quantity),
-		State: view.State, Reason: view.Reason,
-		RequestedAt: timestamp(sale.Time(of.AcceptedAt)), ServerTime: timestamp(sale.Time(now.UnixMilli())),
-		PollAfter: pollAfter(&view),
+		State: view.State, Reason: view.Reason, PollAfter: pollAfter(&view),
 	}
+	s.RequestedAt, s.ServerTime = timestamps(sale.Time(of.AcceptedAt), sale.Time(now.UnixMilli()))
 	if view.Offset != sale.Offset(of.Offset) {
 		first := ticket.Ticket{
 			Log: i.logID, Partition: view.Partition, Offset: int64(view.Offset), Sale: int64(view.Sale),
@@ -138,7 +133,8 @@ func (i *Ingress) statusOf(of *claim, view board.View) (status, error) {
 		s.RequestedAt = timestamp(view.AcceptedAt)
 	}
 	if view.Position != board.NoPosition {
-		s.Position = &view.Position
+		position := view.Position // the view itself need not outlive this
+		s.Position = &position
 	}
 	if view.ETA != board.NoETA {
 		seconds := int64((view.ETA + time.Second - 1) / time.Second)
@@ -169,23 +165,4 @@ func moves(view *board.View) bool {
 	case sale.Held, sale.Confirmed, sale.SoldOut, sale.Rejected, sale.Released, sale.Expired, sale.Returned:
 	}
 	return false
-}
-
-func timestamp(t sale.Time) string {
-	return time.UnixMilli(int64(t)).UTC().Format("2006-01-02T15:04:05.000Z07:00")
-}
-
-// writeJSON answers with a value.
-func writeJSON(c echo.Context, code int, value any) error {
-	body, err := json.Marshal(value)
-	if err != nil {
-		return fmt.Errorf("encoding an answer: %w", err)
-	}
-	response := c.Response()
-	// A client that does not read holds its connection no longer than this.
-	_ = http.NewResponseController(response.Writer).SetWriteDeadline(time.Now().Add(writeWait)) // none where there is no connection
-	response.Header()["Content-Type"] = jsonType
-	response.WriteHeader(code)
-	_, _ = response.Write(append(body, '\n')) // where it fails nobody hears of it
-	return nil
 }

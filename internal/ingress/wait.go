@@ -27,7 +27,7 @@ func (i *Ingress) showTicket(c echo.Context) error {
 	seen := i.readTags(of.text, c.Request())
 	if seen.final {
 		// It has seen the end, and that never changes.
-		c.Response().Header().Set("ETag", tagOf(seen.text))
+		c.Response().Header()["Etag"] = []string{tagOf(seen.text)}
 		return c.NoContent(http.StatusNotModified)
 	}
 	_ = i.catchUp(c.Request().Context(), of.Partition, seen.watermark)
@@ -41,11 +41,12 @@ func (i *Ingress) showTicket(c echo.Context) error {
 			return err
 		}
 	}
-	c.Response().Header().Set("ETag", now.tag(i))
+	c.Response().Header()["Etag"] = []string{now.tag(i)}
 	if seen.fingerprint != "" && seen.same(&now) {
 		return c.NoContent(http.StatusNotModified)
 	}
-	return writeJSON(c, http.StatusOK, &now.status)
+	writeStatus(c, http.StatusOK, &now.status)
+	return nil
 }
 
 // hasNoNewsFor reports whether a client that waits has to wait for more than

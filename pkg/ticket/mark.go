@@ -19,13 +19,18 @@ const (
 // without quotes. It is good only together with its scope, for instance the
 // ticket's text, which it does not contain.
 func (r *Keyring) Mark(scope string, watermark int64) string {
+	var text [MaxLength]byte
+	return string(r.AppendMark(text[:0], scope, watermark))
+}
+
+// AppendMark appends what Mark gives.
+func (r *Keyring) AppendMark(to []byte, scope string, watermark int64) []byte {
 	newest := r.signers[0]
 	var buffer [maxMarkLength]byte
 	fields := appendKeyID(buffer[:0], newest.id)
 	fields = binary.BigEndian.AppendUint64(fields, uint64(watermark))
 	sum := newest.mac(markDomain, fields, scope)
-	var text [MaxLength]byte
-	return string(base64.RawURLEncoding.AppendEncode(text[:0], append(fields, sum[:markTagLength]...)))
+	return base64.RawURLEncoding.AppendEncode(to, append(fields, sum[:markTagLength]...))
 }
 
 // ReadMark gives the watermark of a mark that this keyring made for this scope,

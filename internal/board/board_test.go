@@ -18,9 +18,14 @@ import (
 // expect compares one answer with the truth at the board's watermark.
 func (s *stack) expect(t *testing.T, of, offset sale.Offset) board.View {
 	t.Helper()
+	known, inMemory := s.Recall(0, of, offset)
+	asked := s.ledger.requests
 	got, err := s.Lookup(within(t, time.Second), 0, of, offset)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if needed := s.ledger.requests > asked; needed == inMemory || inMemory && known != got {
+		t.Fatalf("request %d: Recall says %t, %+v; Lookup, which asked the ledger: %t, says %+v", offset, inMemory, known, needed, got)
 	}
 	if diff := cmp.Diff(s.view(of, offset, s.Watermark(0)), s.withoutETA(t, got)); diff != "" {
 		t.Fatalf("request %d (-truth +board):\n%s", offset, diff)

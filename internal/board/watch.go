@@ -13,6 +13,7 @@ type Watch struct {
 	C <-chan struct{}
 
 	signal chan struct{}
+	tell   func() // in place of signal
 	of     *partition
 	own    link
 	first  link
@@ -33,9 +34,24 @@ type link struct {
 func (b *Board) Watch(partition int32, offset sale.Offset) *Watch {
 	signal := make(chan struct{}, 1)
 	w := &Watch{C: signal, signal: signal}
+	b.watch(w, partition, offset)
+	return w
+}
+
+// WatchFunc is Watch for those who keep no goroutine to receive from C: tell is
+// called instead of what is sent there, each time. It is called by whoever
+// changes the board, so it returns at once, and it may be called a last time
+// while Close is, or just after.
+func (b *Board) WatchFunc(partition int32, offset sale.Offset, tell func()) *Watch {
+	w := &Watch{tell: tell}
+	b.watch(w, partition, offset)
+	return w
+}
+
+func (b *Board) watch(w *Watch, partition int32, offset sale.Offset) {
 	p, err := b.partition(partition)
 	if err != nil {
-		return w
+		return
 	}
 	w.of = p
 	w.own = link{watch: w, offset: offset}
@@ -52,7 +68,6 @@ func (b *Board) Watch(partition int32, offset sale.Offset) *Watch {
 		w.first.offset = row.First
 		p.add(&w.first)
 	}
-	return w
 }
 
 // Close ends the watch. It may be called more than once.
@@ -67,6 +82,10 @@ func (w *Watch) Close() {
 }
 
 func (w *Watch) wake() {
+	if w.tell != nil {
+		w.tell()
+		return
+	}
 	select {
 	case w.signal <- struct{}{}:
 	default: // it has been told and has not looked yet

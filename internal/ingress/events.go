@@ -34,7 +34,8 @@ func (i *Ingress) serveEvents(c echo.Context) error {
 	_ = i.catchUp(ctx, of.Partition, seen.watermark)
 	watch := i.board.Watch(of.Partition, sale.Offset(of.Offset))
 	defer watch.Close()
-	first, err := i.show(ctx, &of, seen)
+	follower := i.follower(of)
+	first, err := follower.first(ctx, seen)
 	if err != nil {
 		return err
 	}
@@ -46,7 +47,7 @@ func (i *Ingress) serveEvents(c echo.Context) error {
 	out := &eventStream{ingress: i, to: response, control: http.NewResponseController(response)}
 	// Those who are sent away together come back one by one.
 	fmt.Fprintf(&out.pending, "retry: %d\n", 1000+rand.N(4000))
-	i.follow(ctx, &of, watch, first, out)
+	follower.follow(ctx, watch, &first, out)
 	return nil
 }
 

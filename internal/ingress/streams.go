@@ -24,6 +24,9 @@ type streams struct {
 	open   [len(transports)]int64
 	over   bool
 	waiter chan struct{} // closed when nothing is open any more; nil while nobody waits
+
+	// sockets are the WebSockets that have no goroutine which waits for the end.
+	sockets map[*socket]struct{}
 }
 
 // enter counts a stream in, or refuses it. Whoever is let in calls leave.
@@ -47,13 +50,37 @@ func (s *streams) leave(t transport) {
 	s.tell()
 }
 
-// refuse lets nobody in from now on, and closes told, once, for those who are.
+// keep remembers a WebSocket that was let in, to tell it when streams end, until
+// forget.
+func (s *streams) keep(one *socket) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		one.wake(drained)
+	}
+	if s.sockets == nil {
+		s.sockets = map[*socket]struct{}{}
+	}
+	s.sockets[one] = struct{}{}
+}
+
+func (s *streams) forget(one *socket) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.sockets, one)
+}
+
+// refuse lets nobody in from now on, and tells those who are, once: told is
+// closed, and WebSockets are woken.
 func (s *streams) refuse(told chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.over {
 		s.over = true
 		close(told)
+		for one := range s.sockets {
+			one.wake(drained)
+		}
 	}
 }
 

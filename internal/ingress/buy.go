@@ -96,10 +96,12 @@ func (i *Ingress) answerTicket(c echo.Context, k *click, hint Hint, repeated boo
 	header := c.Response().Header()
 	header.Set("ETag", now.tag(i))
 	if repeated {
-		return writeJSON(c, http.StatusOK, &now.status)
+		writeStatus(c, http.StatusOK, &now.status)
+		return nil
 	}
 	header.Set("Location", "/queue/"+now.status.Ticket)
-	return writeJSON(c, http.StatusAccepted, &now.status)
+	writeStatus(c, http.StatusAccepted, &now.status)
+	return nil
 }
 
 // wishOf says who wants how much. It refuses what no sale in this state or

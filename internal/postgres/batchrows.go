@@ -15,9 +15,15 @@ import (
 )
 
 const (
+	// What a batch's own records asked for is new, and the primary key refuses
+	// what is not. The arrays are unnested where they are selected: FROM would
+	// keep all of their rows in a file first.
+	insertRequests = `
+		INSERT INTO requests (partition, ` + requestColumns + `)
+		SELECT $1, ` + requestUnnested
 	// A request that is there changes only if its state is not final and was
 	// caused before this batch.
-	writeRequests = `
+	changeRequests = `
 		INSERT INTO requests (partition, ` + requestColumns + `)
 		SELECT $1, ` + requestColumns + ` FROM unnest(` + requestArrays + `) AS batch (` + requestColumns + `)
 		ON CONFLICT (partition, request) DO UPDATE SET
@@ -98,21 +104,57 @@ func (r *batchRows) write(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
+// writeRequests writes the requests that the batch's records made as new rows,
+// and the others as what became of those that are there.
 func (r *batchRows) writeRequests(ctx context.Context, tx pgx.Tx) error {
-	if len(r.requests) == 0 {
-		return nil
+	made, changed := r.split()
+	if len(made) > 0 {
+		if _, err := tx.Exec(ctx, insertRequests, requestArguments(r.partition, made)...); err != nil {
+			return refused("writing new requests", err)
+		}
 	}
-	arguments := append(requestArguments(r.partition, r.requests), int64(r.from))
-	written, err := tx.Exec(ctx, writeRequests, arguments...)
+	if len(changed) > 0 {
+		return r.changeRequests(ctx, tx, changed)
+	}
+	return nil
+}
+
+// split tells the requests that the batch's records made from earlier ones.
+func (r *batchRows) split() (made, changed []sale.Request) {
+	earlier := 0
+	for i := range r.requests {
+		if r.requests[i].Offset < r.from {
+			earlier++
+		}
+	}
+	switch earlier {
+	case 0:
+		return r.requests, nil
+	case len(r.requests):
+		return nil, r.requests
+	}
+	made, changed = make([]sale.Request, 0, len(r.requests)-earlier), make([]sale.Request, 0, earlier)
+	for i := range r.requests {
+		if r.requests[i].Offset < r.from {
+			changed = append(changed, r.requests[i])
+		} else {
+			made = append(made, r.requests[i])
+		}
+	}
+	return made, changed
+}
+
+func (r *batchRows) changeRequests(ctx context.Context, tx pgx.Tx, changed []sale.Request) error {
+	written, err := tx.Exec(ctx, changeRequests, append(requestArguments(r.partition, changed), int64(r.from))...)
 	if err != nil {
-		return refused("writing requests", err)
+		return refused("writing changed requests", err)
 	}
-	if written.RowsAffected() == int64(len(r.requests)) {
+	if written.RowsAffected() == int64(len(changed)) {
 		return nil
 	}
 	var request sale.Offset
 	var state sale.State
-	offsets := column(r.requests, func(r *sale.Request) int64 { return int64(r.Offset) })
+	offsets := column(changed, func(r *sale.Request) int64 { return int64(r.Offset) })
 	if err := tx.QueryRow(ctx, refusedRequest, r.partition, offsets).Scan(&request, &state); err != nil {
 		return fmt.Errorf("%w: it changes a request that cannot change; looking for it: %w", allocator.ErrRefused, err)
 	}

@@ -40,6 +40,7 @@ func TestLedgerRefuses(t *testing.T) {
 		{"a request that is sold again", func(b *allocator.Batch) {
 			b.Requests[0].Offset, b.Requests[0].Quantity = 2, 4
 		}, "request 2 is held"},
+		{"a new request twice", func(b *allocator.Batch) { b.Requests = append(b.Requests, b.Requests[0]) }, "requests_pkey"},
 		{"a state that there is not", func(b *allocator.Batch) { b.Requests[0].State = "bought" }, "requests_state_check"},
 		{"a hold without a place in time", func(b *allocator.Batch) { b.Requests[0].HeldSince = sale.None }, "requests_hold"},
 		{"a cause before the request", func(b *allocator.Batch) { b.Requests[0].Cause = 1 }, "requests_cause"},

@@ -25,6 +25,8 @@ func column[Row, Value any](rows []Row, of func(*Row) Value) []Value {
 const (
 	requestColumns = `request, sale, product, buyer, quantity, accepted_at, state, reason, first, held_since, payment, cause, decided_at, granted, hold_for`
 	requestArrays  = `$2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::text[], $9::text[], $10::bigint[], $11::bigint[], $12::text[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[]`
+	// The same, as columns of a SELECT.
+	requestUnnested = `unnest($2::bigint[]), unnest($3::bigint[]), unnest($4::text[]), unnest($5::text[]), unnest($6::bigint[]), unnest($7::bigint[]), unnest($8::text[]), unnest($9::text[]), unnest($10::bigint[]), unnest($11::bigint[]), unnest($12::text[]), unnest($13::bigint[]), unnest($14::bigint[]), unnest($15::bigint[]), unnest($16::bigint[])`
 
 	resultColumns = `command, product, sale, request, code, decided_at`
 	resultArrays  = `$2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::bigint[]`

@@ -69,8 +69,8 @@ func TestBatchIsBounded(t *testing.T) {
 		}
 		from := w.ledger.next(0)
 		pass(commitTimeout / 2)
-		// What is in the commit, what waits for it, what is decoded, what is being decoded.
-		if taken, bound := read-from, sale.Offset(maxBatchRecords+4*portion); taken > bound || taken < maxBatchRecords {
+		// What is in the commit, what waits for it, what is applied, what is decoded, what is being decoded.
+		if taken, bound := read-from, sale.Offset(2*maxBatchRecords+5*portion); taken > bound || taken < maxBatchRecords {
 			t.Errorf("%d records were taken in while the ledger hung, expected %d to %d", taken, maxBatchRecords, bound)
 		}
 		w.ledger.set(func(l *fakeLedger) { l.onCommit = nil })

@@ -93,9 +93,9 @@ func (a *Allocator) standings(claim Claim) standings {
 	return of
 }
 
-// decided gathers what a batch has to tell other systems. It copies what it
-// needs: the batch is encoded beside the loop.
-func (s standings) decided(changed []SaleChange, decisions []sale.Decision) *event.DecisionBatch {
+// decided begins to gather what a batch has to tell other systems, with the
+// sales that it changed. Its decisions are added beside the loop.
+func (s standings) decided(changed []SaleChange) *event.DecisionBatch {
 	if s == nil {
 		return nil
 	}
@@ -105,18 +105,20 @@ func (s standings) decided(changed []SaleChange, decisions []sale.Decision) *eve
 		b.AddSale(*of, s[of.ID])
 		s[of.ID] = event.StandingOf(of)
 	}
-	for i := range decisions {
-		b.Add(&decisions[i])
-	}
 	return b
 }
 
 // encode writes what the batch has to be published, once.
 func (b *Batch) encode(topic event.TopicID) (err error) {
-	if b.decided == nil || b.decided.Empty() {
+	if b.decided == nil {
 		return nil
 	}
-	b.Decisions, err = b.decided.Encode(topic, b.Partition, b.Now)
+	for i := range b.decisions {
+		b.decided.Add(&b.decisions[i])
+	}
+	if !b.decided.Empty() {
+		b.Decisions, err = b.decided.Encode(topic, b.Partition, b.Now)
+	}
 	b.decided = nil
 	return err
 }

@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	// A batch that has this many records waits for the commit in hand.
-	maxBatchRecords = 50_000
+	// A batch that has this many records is sealed while the one before it is
+	// still being committed, and its rows are made meanwhile.
+	maxBatchRecords = 20_000
 	// How often an owner repeats its watermark.
 	lifeInterval = 500 * time.Millisecond
 )
@@ -31,14 +32,15 @@ type owner struct {
 	creditor  *creditor
 	publisher *publisher // nil: decisions are not published
 
-	state     *sale.Partition
-	batch     assembly    // applied, and not handed to a commit
-	committed sale.Offset // the ledger has everything below it
-	logTime   sale.Time   // at committed
-	end       sale.Offset // of the log, as last told
-	ticker    ticker
-	pace      pace
-	alarmed   time.Time // when the clocks' distance was last logged
+	state      *sale.Partition
+	batch      assembly // applied, and not handed to a commit
+	deliveries deliveries
+	committed  sale.Offset // the ledger has everything below it
+	logTime    sale.Time   // at committed
+	end        sale.Offset // of the log, as last told
+	ticker     ticker
+	pace       pace
+	alarmed    time.Time // when the clocks' distance was last logged
 }
 
 // portion is what one read brought, decoded.
@@ -86,7 +88,7 @@ func (a *Allocator) own(ctx context.Context, partition int32, logger *slog.Logge
 		announcer: newAnnouncer(a.config.Log.Topic(), a.config.Feed, a.metrics),
 		creditor:  newCreditor(a.config.Log.Topic(), a.config.Credits, claim, a.metrics.creditsFailed.Inc),
 		publisher: a.newPublisher(partition, state.Next(), logger),
-		state:     state, batch: newAssembly(claim),
+		state:     state, batch: newAssembly(claim), deliveries: newDeliveries(),
 		committed: state.Next(), logTime: state.Now(), end: state.Next(), ticker: newTicker(),
 	}
 	o.batch.standings = a.standings(claim)
@@ -198,19 +200,13 @@ func (o *owner) run(ctx context.Context, portions <-chan portion) error {
 	defer wake.Stop()
 	o.announcer.life(o.mark())
 
-	var inHand *Batch // being committed
-	outcome := make(chan error, 1)
+	defer o.deliveries.abandon()
 	for {
 		now := time.Now()
-		pause := o.pace.wait(now, o.batch.records)
-		if inHand == nil && !o.batch.empty() && pause == 0 {
-			inHand = o.seal()
-			o.pace.begun(now, int(inHand.To-inHand.From))
-			go o.commit(ctx, inHand, outcome)
-		}
+		o.advance(ctx, now)
 		look := o.tick(now)
-		if inHand == nil && !o.batch.empty() {
-			look = min(look, pause)
+		if o.deliveries.inHand == nil && !o.batch.empty() {
+			look = min(look, o.pace.wait(now, o.batch.records))
 		}
 		wake.Reset(look)
 
@@ -221,24 +217,22 @@ func (o *owner) run(ctx context.Context, portions <-chan portion) error {
 		select {
 		case p := <-more:
 			if p.err != nil {
-				o.settle(inHand, outcome)
+				o.settle()
 				return fmt.Errorf("reading the log: %w", p.err)
 			}
 			if err := o.apply(p); err != nil {
-				o.settle(inHand, outcome)
-				if errors.Is(err, sale.ErrSchemaTooNew) && !o.batch.empty() {
-					last := o.seal()
-					o.commit(ctx, last, outcome)
-					o.settle(last, outcome)
+				settled := o.settle()
+				if settled && errors.Is(err, sale.ErrSchemaTooNew) {
+					o.finish(ctx)
 				}
 				return err
 			}
-		case err := <-outcome:
+		case err := <-o.deliveries.outcome:
+			batch := o.deliveries.conclude()
 			if err != nil {
 				return err
 			}
-			o.concluded(inHand)
-			inHand = nil
+			o.concluded(batch)
 		case acknowledged := <-o.ticker.acknowledged:
 			o.ticker.note(acknowledged, time.Now())
 			o.noteSkew()
@@ -246,8 +240,26 @@ func (o *owner) run(ctx context.Context, portions <-chan portion) error {
 		case <-life.C:
 			o.announcer.life(o.mark())
 		case <-ctx.Done():
-			o.settle(inHand, outcome)
+			o.settle()
 			return ctx.Err()
+		}
+	}
+}
+
+// advance hands on what can be: what waits, once nothing is in hand; what was
+// applied, where that has nothing to wait for, or is a whole batch.
+func (o *owner) advance(ctx context.Context, now time.Time) {
+	for {
+		d := &o.deliveries
+		switch {
+		case d.inHand == nil && d.waiting != nil:
+			o.pace.begun(now, int(d.waiting.batch.To-d.waiting.batch.From))
+			d.proceed()
+		case d.waiting == nil && !o.batch.empty() &&
+			(o.batch.records >= maxBatchRecords || d.inHand == nil && o.pace.wait(now, o.batch.records) == 0):
+			d.wait(ctx, o.seal(), o.deliver)
+		default:
+			return
 		}
 	}
 }
@@ -285,22 +297,32 @@ func (o *owner) seal() *Batch {
 	return o.batch.seal(o.state, o.partition, o.epoch)
 }
 
+// deliver makes a batch's rows and hands them to the ledger in its turn.
+func (o *owner) deliver(ctx context.Context, batch *Batch, turn <-chan bool) error {
+	err := batch.gather(o.log.Topic(), o.batch.spare)
+	if !<-turn {
+		return errAbandoned
+	}
+	if err == nil {
+		err = o.commit(ctx, batch)
+	}
+	if err != nil {
+		return fmt.Errorf("committing [%d, %d): %w", batch.From, batch.To, err)
+	}
+	return nil
+}
+
 // commit hands a batch to the ledger. It is not cut short when the loop is
 // told to stop: the batch in hand is finished.
-func (o *owner) commit(ctx context.Context, batch *Batch, outcome chan<- error) {
+func (o *owner) commit(ctx context.Context, batch *Batch) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer cancel()
 	began := time.Now()
-	err := batch.encode(o.log.Topic())
-	if err == nil {
-		err = o.ledger.Commit(ctx, batch)
+	if err := o.ledger.Commit(ctx, batch); err != nil {
+		return err
 	}
-	if err != nil {
-		err = fmt.Errorf("committing [%d, %d): %w", batch.From, batch.To, err)
-	} else {
-		o.metrics.commitDuration.Observe(time.Since(began).Seconds())
-	}
-	outcome <- err
+	o.metrics.commitDuration.Observe(time.Since(began).Seconds())
+	return nil
 }
 
 // concluded takes note of a batch that is committed.
@@ -315,16 +337,34 @@ func (o *owner) concluded(batch *Batch) {
 	}
 }
 
-// settle waits for the commit in hand, if there is one, and announces it.
-func (o *owner) settle(inHand *Batch, outcome <-chan error) {
-	if inHand == nil {
-		return
+// settle waits for the commit in hand, if there is one, and announces it. It is
+// false where that may not be committed.
+func (o *owner) settle() bool {
+	if o.deliveries.inHand == nil {
+		return true
 	}
-	if err := <-outcome; err != nil {
+	err := <-o.deliveries.outcome
+	batch := o.deliveries.conclude()
+	if err != nil {
 		o.logger.Warn("the last batch may not be committed", "error", err)
-		return
+		return false
 	}
-	o.concluded(inHand)
+	o.concluded(batch)
+	return true
+}
+
+// finish commits all that was applied.
+func (o *owner) finish(ctx context.Context) {
+	d := &o.deliveries
+	for d.waiting != nil || !o.batch.empty() {
+		if d.waiting == nil {
+			d.wait(ctx, o.seal(), o.deliver)
+		}
+		d.proceed()
+		if !o.settle() {
+			return
+		}
+	}
 }
 
 func (o *owner) mark() mark {

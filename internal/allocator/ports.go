@@ -120,9 +120,10 @@ type Batch struct {
 	// with the batch until an Outbox is told that they are. Empty: nothing.
 	Decisions []byte
 
-	decided  *event.DecisionBatch     // what Decisions is made of; nil: nothing
-	outcomes map[outcome]int          // for metrics
-	leases   map[sale.Offset][]string // that let the batch's requests in, by sale
+	decisions []sale.Decision          // what the rows are made of
+	decided   *event.DecisionBatch     // what Decisions is made of; nil: nothing
+	outcomes  map[outcome]int          // for metrics
+	leases    map[sale.Offset][]string // that let the batch's requests in, by sale
 }
 
 // SaleChange is a sale as it is after the batch.

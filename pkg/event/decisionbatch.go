@@ -3,13 +3,9 @@ package event
 import (
 	"bytes"
 	"cmp"
-	"fmt"
 	"iter"
 	"slices"
 	"strconv"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/anteroomhq/anteroom/pkg/sale"
 	"github.com/anteroomhq/anteroom/pkg/ticket"
@@ -60,7 +56,7 @@ func steps(was, is Standing) []DecisionType {
 type DecisionBatch struct {
 	sales     []saleStep
 	changes   map[sale.Offset]*change // by the record that changed a sale last
-	decisions []sale.Decision         // those with a row, and the first of each run
+	decisions []*sale.Decision        // those with a row, and the first of each run
 	runs      map[run]*extent
 }
 
@@ -102,7 +98,8 @@ func (b *DecisionBatch) AddSale(s sale.Sale, was Standing) {
 	}
 }
 
-// Add adds a decision, which is copied. Decisions come in their order.
+// Add adds a decision, which is to stay as it is until Encode has written it.
+// Decisions come in their order.
 func (b *DecisionBatch) Add(d *sale.Decision) {
 	if c := b.changes[d.Cause]; c != nil {
 		*c = change{index: d.Index + 1, time: d.Time, timed: true}
@@ -116,7 +113,7 @@ func (b *DecisionBatch) Add(d *sale.Decision) {
 		}
 		b.runs[of] = &extent{from: d.Request.Offset, to: d.Request.Offset + 1, count: 1}
 	}
-	b.decisions = append(b.decisions, *d)
+	b.decisions = append(b.decisions, d)
 }
 
 func runOf(d *sale.Decision) run {
@@ -130,10 +127,41 @@ func (b *DecisionBatch) Empty() bool { return len(b.decisions) == 0 && len(b.sal
 // line of its product, a tab, and its JSON. [DecisionLines] reads it. now is log
 // time at the batch's end. It is called once.
 func (b *DecisionBatch) Encode(log TopicID, partition int32, now sale.Time) ([]byte, error) {
-	all := make([]Decision, 0, len(b.decisions)+len(b.sales))
-	for i := range b.decisions {
-		all = append(all, b.decision(partition, &b.decisions[i]))
+	steps := b.steps(log, partition, now)
+	w := newDecisionWriter(log, partition, len(b.decisions))
+	for _, d := range b.decisions {
+		for len(steps) > 0 && before(&steps[0], d) {
+			if err := w.step(&steps[0]); err != nil {
+				return nil, err
+			}
+			steps = steps[1:]
+		}
+		w.decision(d, b.extent(d))
 	}
+	for i := range steps {
+		if err := w.step(&steps[i]); err != nil {
+			return nil, err
+		}
+	}
+	return w.encoded, nil
+}
+
+// extent gives the run that a decision stands for; nil for one with a row.
+func (b *DecisionBatch) extent(d *sale.Decision) *extent {
+	if d.Kind != sale.OfRequest || !d.Default {
+		return nil
+	}
+	return b.runs[runOf(d)]
+}
+
+func before(step *Decision, d *sale.Decision) bool {
+	return step.Cause < d.Cause || step.Cause == d.Cause && step.Index < d.Index
+}
+
+// steps are what the sales have done, in their order.
+func (b *DecisionBatch) steps(log TopicID, partition int32, now sale.Time) []Decision {
+	var all []Decision
+	name := log.String()
 	for i := range b.sales {
 		s := &b.sales[i]
 		at := b.changes[s.sale.Revision]
@@ -143,6 +171,7 @@ func (b *DecisionBatch) Encode(log TopicID, partition int32, now sale.Time) ([]b
 		snapshot := snapshotOf(partition, &s.sale)
 		for _, step := range steps(s.was, StandingOf(&s.sale)) {
 			all = append(all, Decision{
+				ID: decisionID(partition, s.sale.Revision, at.index), Log: name, Partition: partition,
 				Type: step, Cause: s.sale.Revision, Index: at.index, Time: Instant(at.time),
 				Product: s.sale.Product, Sale: snapshot.Sale, Snapshot: snapshot,
 			})
@@ -152,54 +181,7 @@ func (b *DecisionBatch) Encode(log TopicID, partition int32, now sale.Time) ([]b
 	slices.SortFunc(all, func(x, y Decision) int {
 		return cmp.Or(cmp.Compare(x.Cause, y.Cause), cmp.Compare(x.Index, y.Index))
 	})
-
-	var encoded bytes.Buffer
-	name := log.String()
-	for i := range all {
-		d := &all[i]
-		d.ID, d.Log, d.Partition = decisionID(partition, d.Cause, d.Index), name, partition
-		encoded.WriteString(string(d.Product))
-		encoded.WriteByte('\t')
-		if err := json.MarshalWrite(&encoded, d, jsontext.AllowInvalidUTF8(true)); err != nil {
-			return nil, fmt.Errorf("encoding decision %s: %w", d.ID, err)
-		}
-		encoded.WriteByte('\n')
-	}
-	return encoded.Bytes(), nil
-}
-
-func (b *DecisionBatch) decision(partition int32, d *sale.Decision) Decision {
-	to := Decision{Cause: d.Cause, Index: d.Index, Time: Instant(d.Time)}
-	switch d.Kind {
-	case sale.OfRequest:
-		r := &d.Request
-		to.Product, to.Sale, to.State, to.Reason = r.Product, publicID(partition, r.Sale), r.State, r.Reason
-		if d.Default {
-			e := b.runs[runOf(d)]
-			to.Type = DecisionType("requests." + string(r.State))
-			to.From, to.To, to.Count = &e.from, &e.to, e.count
-			break
-		}
-		to.Type = DecisionType("request." + string(r.State))
-		if r.State == sale.Held && r.HeldSince != d.Cause {
-			to.Type = RequestExtended
-		}
-		to.Request, to.First = publicID(partition, r.Offset), publicID(partition, r.First)
-		to.Quantity, to.RequestedAt = r.Quantity, Instant(r.AcceptedAt)
-		to.HoldMs, to.PaymentReference = r.HoldFor, r.Payment
-	case sale.OfCommand:
-		r := &d.Result
-		to.Type = CommandDone
-		if r.Code != sale.CodeDone {
-			to.Type = CommandRefused
-		}
-		to.Product, to.Code, to.Command = r.Product, r.Code, publicID(partition, r.Command)
-		to.Sale, to.Request = publicID(partition, r.Sale), publicID(partition, r.Request)
-	case sale.OfStart:
-		to.Type = HoldStarted
-		to.Below, to.At = &d.Start.Below, Instant(d.Start.At)
-	}
-	return to
+	return all
 }
 
 // publicID gives the public id of a sale, a request or a command; empty for

@@ -5,9 +5,13 @@ import "time"
 const (
 	// A batch of this many records says that there is a crowd.
 	crowdedBatch = 100
-	// Then commits begin at least this long after each other, so that each one
-	// decides more, and Postgres, Redis and the boards have fewer to deal with.
-	crowdedInterval = 10 * time.Millisecond
+	// Then commits begin at least this long after each other for each record of
+	// the batch, up to the longest, so that each one decides more, and Postgres,
+	// Redis and the boards have fewer to deal with. Where records come faster
+	// than one in this time, batches grow until the interval is the longest;
+	// where they come slower, batches shrink until nothing waits.
+	intervalPerRecord = 100 * time.Microsecond
+	longestInterval   = 25 * time.Millisecond
 )
 
 // pace spreads commits while there is a crowd. A batch that follows a small
@@ -20,7 +24,7 @@ type pace struct {
 // begun takes note of a commit that begins.
 func (p *pace) begun(now time.Time, records int) {
 	p.crowded = records >= crowdedBatch
-	p.next = now.Add(crowdedInterval)
+	p.next = now.Add(min(time.Duration(records)*intervalPerRecord, longestInterval))
 }
 
 // wait gives the time for which records are still to be gathered.

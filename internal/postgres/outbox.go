@@ -37,6 +37,8 @@ func NewOutbox(ctx context.Context, config Config) (*Outbox, error) {
 		"idle_in_transaction_session_timeout": "5s",
 		"lock_timeout":                        "2s",
 		"statement_timeout":                   "5s",
+		// It only removes. What a crash brings back is published once more.
+		"synchronous_commit": "off",
 	})
 	if err != nil {
 		return nil, err

@@ -33,7 +33,9 @@ type benchCommand struct {
 	HTML     string `type:"path" placeholder:"FILE" help:"Write the report as a page with charts, too."`
 	Markdown string `type:"path" placeholder:"FILE" help:"Write the report as Markdown, too."`
 	From     string `type:"path" placeholder:"FILE" help:"Measure nothing: make the report again from what --json has printed."`
-	Profile  string `type:"path" placeholder:"FOLDER" help:"Leave CPU, heap, mutex and block profiles of every process in this folder. Figures are then a little lower."`
+	targetSettings
+
+	Profile string `type:"path" placeholder:"FOLDER" help:"Leave CPU, heap, mutex and block profiles of every process in this folder. Figures are then a little lower."`
 }
 
 // quietFor is how long the machine is watched before anything is measured.
@@ -42,6 +44,9 @@ const quietFor = 3 * time.Second
 func (c *benchCommand) Run(ctx context.Context, t terminal) error {
 	if c.From != "" {
 		return c.again(t)
+	}
+	if len(c.Target) > 0 {
+		return c.send(ctx, t, c.JSON)
 	}
 	if c.Rounds < 0 {
 		return fmt.Errorf("%w: --rounds is at least 1", errMisuse)

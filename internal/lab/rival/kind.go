@@ -33,11 +33,11 @@ type about struct {
 
 // kinds are all, in the order of a report.
 var kinds = []about{
-	{kind: Naive, postgres: true, pool: 8, make: newNaive},
-	{kind: CacheCheck, postgres: true, pool: 32, redis: 16, make: newCacheCheck},
+	{kind: Naive, postgres: true, pool: 4, make: newNaive},
+	{kind: CacheCheck, postgres: true, pool: 16, redis: 16, make: newCacheCheck},
 	{kind: Optimistic, postgres: true, pool: 1, make: newOptimistic},
-	{kind: ForUpdate, postgres: true, pool: 4, make: newForUpdate},
-	{kind: Conditional, postgres: true, pool: 4, make: newConditional},
+	{kind: ForUpdate, postgres: true, pool: 2, make: newForUpdate},
+	{kind: Conditional, postgres: true, pool: 2, make: newConditional},
 	{kind: SkipLocked, postgres: true, pool: 32, make: newSkipLocked},
 	{kind: RedisThenDB, postgres: true, pool: 32, redis: 2, make: newRedisThenDB},
 	{kind: RedisLuaThenDB, postgres: true, pool: 32, redis: 2, make: newRedisLuaThenDB},

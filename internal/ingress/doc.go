@@ -21,7 +21,10 @@
 //   - Tickets, buyers and tokens appear in no log line and in no metric.
 //   - Every wait is bounded: see the constants in ingress.go.
 //
-// The package starts no goroutine of its own. Those of requests are net/http's;
-// a WebSocket adds one that reads, and short ones that ping, and waits for all
-// of them. The log calls back from its own.
+// Goroutines of requests are net/http's. A WebSocket goes on after its handler
+// has returned, on goroutines of its own: one reads until the connection ends,
+// and another one is there while something is to be told; see socket.go. Each
+// socket owns its goroutines and the last of them closes it. Drain ends them
+// all and waits until they are gone: http.Server.Shutdown does not know of them.
+// The log and the gate call back from their own.
 package ingress

@@ -60,6 +60,7 @@ type Log struct {
 	metered []kgo.Opt   // shared with readers
 	opened  time.Time   // where its clock starts
 
+	spare    sync.Pool    // of *pending
 	waiting  atomic.Int64 // records without an acknowledgement, and 1 for not being closed
 	idle     chan struct{}
 	shedding atomic.Bool // for telling once
@@ -223,17 +224,44 @@ func (l *Log) Append(partition int32, key, value []byte, done func(sale.Offset, 
 		l.shed("waiting", waiting)
 		return ingress.ErrOverloaded
 	}
-	sequence := line.add(now)
-	record := &kgo.Record{Topic: l.config.Topic, Partition: partition, Key: key, Value: value}
+	p := l.pending()
+	p.line, p.sequence, p.done = line, line.add(now), done
+	p.record = kgo.Record{Topic: l.config.Topic, Partition: partition, Key: key, Value: value}
 	// Not a request's context: a cancelled one would fail its neighbours too.
 	// Close bounds the record's life.
-	l.client.TryProduce(context.Background(), record, func(record *kgo.Record, err error) {
-		line.remove(sequence)
-		l.resume()
-		done(l.outcome(record, err))
-		l.release()
-	})
+	l.client.TryProduce(context.Background(), &p.record, p.promise)
 	return nil
+}
+
+// pending is a record without an acknowledgement. The producer is done with a
+// record once it calls its promise, so that the next one takes its place.
+type pending struct {
+	record   kgo.Record
+	line     *unacknowledged
+	sequence uint64
+	done     func(sale.Offset, error)
+	promise  func(*kgo.Record, error) // made once, and kept
+}
+
+func (l *Log) pending() *pending {
+	if p, ok := l.spare.Get().(*pending); ok {
+		return p
+	}
+	p := new(pending)
+	p.promise = func(record *kgo.Record, err error) { l.acknowledged(p, record, err) }
+	return p
+}
+
+// acknowledged is called once for each record that was appended.
+func (l *Log) acknowledged(p *pending, record *kgo.Record, err error) {
+	p.line.remove(p.sequence)
+	l.resume()
+	offset, err := l.outcome(record, err)
+	done := p.done
+	p.record, p.line, p.done = kgo.Record{}, nil, nil // it holds on to nothing
+	l.spare.Put(p)
+	done(offset, err)
+	l.release()
 }
 
 func (l *Log) outcome(record *kgo.Record, err error) (sale.Offset, error) {

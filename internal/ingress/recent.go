@@ -10,7 +10,7 @@ import (
 
 const (
 	recentShards  = 64
-	recentEntries = 1 << 11          // per shard and period; some 120 bytes each
+	recentEntries = 1 << 11          // per shard and period; some 80 bytes each
 	recentPeriod  = 10 * time.Minute // which outlasts a common hold
 )
 
@@ -23,8 +23,9 @@ const (
 // Its memory is bounded. Where a shard is full for a period, those who come
 // later are not remembered: the first of a crowd are the ones who get a unit.
 type recent struct {
-	seed   maphash.Seed
-	most   int // entries of a shard and period
+	seed   maphash.Seed // of keys
+	second maphash.Seed // of pseudonyms
+	most   int          // entries of a shard and period
 	shards [recentShards]recentShard
 }
 
@@ -34,13 +35,17 @@ type recentShard struct {
 	current, previous map[uint64]recentEntry
 }
 
+// recentEntry has no pointer, so that the collector passes over all that is
+// remembered.
 type recentEntry struct {
-	buyer sale.Buyer // pseudonym: two that share a key must not share a ticket
+	// buyer is a hash of the pseudonym: two that share a key must not share a
+	// ticket. With the key these are 128 bits under seeds that nobody knows.
+	buyer uint64
 	hint  Hint
 }
 
 func newRecent(most int) *recent {
-	r := &recent{seed: maphash.MakeSeed(), most: most}
+	r := &recent{seed: maphash.MakeSeed(), second: maphash.MakeSeed(), most: most}
 	for n := range r.shards {
 		r.shards[n].current = make(map[uint64]recentEntry)
 		r.shards[n].previous = make(map[uint64]recentEntry)
@@ -53,6 +58,8 @@ func (r *recent) key(partition int32, of sale.Offset, buyer string) uint64 {
 	const odd = 0x9E3779B97F4A7C15 // spreads what follows one another
 	return maphash.String(r.seed, buyer) ^ (uint64(of)<<16^uint64(partition))*odd
 }
+
+func (r *recent) of(buyer sale.Buyer) uint64 { return maphash.String(r.second, string(buyer)) }
 
 // has reports whether there is something under a key.
 func (r *recent) has(key uint64) bool {
@@ -67,7 +74,7 @@ func (r *recent) find(key uint64, buyer sale.Buyer) (Hint, bool) {
 	s := r.turn(key, time.Now())
 	defer s.mu.Unlock()
 	e, ok := s.get(key)
-	if !ok || e.buyer != buyer {
+	if !ok || e.buyer != r.of(buyer) {
 		return Hint{}, false
 	}
 	return e.hint, true
@@ -81,7 +88,7 @@ func (r *recent) put(key uint64, buyer sale.Buyer, hint Hint) {
 		delete(s.previous, key) // it is not the latest any more
 		return
 	}
-	s.current[key] = recentEntry{buyer, hint}
+	s.current[key] = recentEntry{r.of(buyer), hint}
 }
 
 // drop forgets a buyer's request.

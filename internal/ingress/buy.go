@@ -84,25 +84,33 @@ func (i *Ingress) answerTicket(c echo.Context, k *click, hint Hint, repeated boo
 		Log: i.logID, Partition: k.partition, Offset: int64(hint.Offset), Sale: int64(k.ask.Sale),
 		Product: string(k.ask.Product), Quantity: int(hint.Quantity), AcceptedAt: int64(hint.AcceptedAt),
 	}
-	text, err := i.tickets.Sign(request)
+	var buffer [len(queuePath) + ticket.MaxLength]byte
+	path, err := i.tickets.AppendTicket(append(buffer[:0], queuePath...), request)
 	if err != nil {
 		return err
 	}
-	holder := claim{request, text}
+	location := string(path)
+	holder := claim{request, location[len(queuePath):]}
 	now, err := i.show(c.Request().Context(), &holder, marker{})
 	if err != nil {
 		now = i.unseen(&holder) // it is in the log, and that is what the ticket says
 	}
 	header := c.Response().Header()
-	header.Set("ETag", now.tag(i))
+	values := &[...]string{now.tag(i), location}
+	header["Etag"] = values[:1:1]
 	if repeated {
 		writeStatus(c, http.StatusOK, &now.status)
 		return nil
 	}
-	header.Set("Location", "/queue/"+now.status.Ticket)
+	if now.status.Ticket != holder.text { // a duplicate shows the first one's
+		values[1] = queuePath + now.status.Ticket
+	}
+	header["Location"] = values[1:]
 	writeStatus(c, http.StatusAccepted, &now.status)
 	return nil
 }
+
+const queuePath = "/queue/"
 
 // wishOf says who wants how much. It refuses what no sale in this state or
 // another could take.
@@ -170,7 +178,7 @@ var errAbandoned = errors.New("the click was given up")
 // place gives the buyer's request: a new one, or, where repeated is true, the
 // one that the buyer has already.
 func (i *Ingress) place(ctx context.Context, k *click) (hint Hint, repeated bool, err error) {
-	w := i.flights.wait()
+	w := i.flights.wait(time.Now())
 	for {
 		f, first := i.flights.join(k.key, k.ask.Buyer, w.news)
 		if first {

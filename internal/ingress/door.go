@@ -58,7 +58,7 @@ func (i *Ingress) earlier(ctx context.Context, k *click, refusal *problem) (Hint
 	var hint Hint
 	var known bool
 	if f := i.flights.find(k.key, k.ask.Buyer); f != nil {
-		w := i.flights.wait()
+		w := i.flights.wait(time.Now())
 		defer i.flights.spare(w)
 		if err := w.until(ctx, f.joined); err != nil {
 			return Hint{}, err

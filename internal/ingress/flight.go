@@ -22,6 +22,7 @@ type flights struct {
 	shards  [flightShards]flightShard
 	arrived chan struct{} // closed: what is joined of a flight that is settled
 	waiters sync.Pool     // of *waiter
+	current atomic.Pointer[patience]
 }
 
 type flightShard struct {
@@ -165,23 +166,48 @@ func (f *flights) board(shard *flightShard, key uint64, buyer sale.Buyer) *fligh
 
 // waiter is what a click waits with.
 type waiter struct {
-	news     chan struct{} // for the flight that it begins
-	patience *time.Timer
+	news chan struct{}   // for the flight that it begins
+	over <-chan struct{} // closed when its patience is over
 }
 
 // wait gives a waiter whose patience runs from now. It may be given back with
 // spare, once nobody can send it news any more.
-func (f *flights) wait() *waiter {
-	if w, ok := f.waiters.Get().(*waiter); ok {
-		w.patience.Reset(appendWait)
-		return w
+func (f *flights) wait(now time.Time) *waiter {
+	w, ok := f.waiters.Get().(*waiter)
+	if !ok {
+		w = &waiter{news: make(chan struct{}, 1)}
 	}
-	return &waiter{news: make(chan struct{}, 1), patience: time.NewTimer(appendWait)}
+	w.over = f.patience(now)
+	return w
 }
 
-func (f *flights) spare(w *waiter) {
-	w.patience.Stop()
-	f.waiters.Put(w)
+func (f *flights) spare(w *waiter) { f.waiters.Put(w) }
+
+// patienceShared is how long clicks share a timer: in a crowd one for each would
+// be set only to be stopped.
+const patienceShared = 100 * time.Millisecond
+
+// patience is a timer of all clicks that have come since it was set, up to
+// patienceShared.
+type patience struct {
+	set  time.Time
+	over chan struct{}
+}
+
+// patience gives what is closed appendWait from now, or up to patienceShared
+// later.
+func (f *flights) patience(now time.Time) <-chan struct{} {
+	for {
+		current := f.current.Load()
+		if current != nil && now.Sub(current.set) < patienceShared {
+			return current.over
+		}
+		next := &patience{set: now, over: make(chan struct{})}
+		if f.current.CompareAndSwap(current, next) {
+			time.AfterFunc(appendWait+patienceShared, func() { close(next.over) })
+			return next.over
+		}
+	}
 }
 
 // until waits for something, and gives the answer to a click that waits no more.
@@ -189,7 +215,7 @@ func (w *waiter) until(ctx context.Context, something <-chan struct{}) error {
 	select {
 	case <-something:
 		return nil
-	case <-w.patience.C:
+	case <-w.over:
 		return cannotTell("the log has not answered in time; ask again for the ticket")
 	case <-ctx.Done():
 		return cannotTell(clientLeft)

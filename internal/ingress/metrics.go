@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,6 +17,15 @@ type metrics struct {
 	buy     prometheus.Histogram
 	gate    prometheus.Histogram
 	produce prometheus.Histogram
+
+	latest atomic.Pointer[counted] // a crowd buys one product, and most hear the same
+}
+
+// counted is one of buys.
+type counted struct {
+	product sale.Product
+	code    string
+	counter prometheus.Counter
 }
 
 // Values of the label code of a buy that was not refused; of the others it is
@@ -58,6 +68,11 @@ func newMetrics(registry *prometheus.Registry, open *streams) (*metrics, error) 
 
 // answered counts a buy. product is empty unless it is one that is on sale.
 func (m *metrics) answered(product sale.Product, code string, started time.Time) {
-	m.buys.WithLabelValues(string(product), code).Inc()
+	latest := m.latest.Load()
+	if latest == nil || latest.product != product || latest.code != code {
+		latest = &counted{product, code, m.buys.WithLabelValues(string(product), code)}
+		m.latest.Store(latest)
+	}
+	latest.counter.Inc()
 	m.buy.Observe(time.Since(started).Seconds())
 }

@@ -29,19 +29,25 @@ func NewKeyring(keys Keys) (*Keyring, error) {
 // text. It fails on what no record in a log can be: a number out of bounds, or
 // no product.
 func (r *Keyring) Sign(t Ticket) (string, error) {
+	var text [MaxLength]byte
+	signed, err := r.AppendTicket(text[:0], t)
+	return string(signed), err
+}
+
+// AppendTicket appends what Sign gives.
+func (r *Keyring) AppendTicket(to []byte, t Ticket) ([]byte, error) {
 	if err := t.validate(); err != nil {
-		return "", fmt.Errorf("signing a ticket: %w", err)
+		return nil, fmt.Errorf("signing a ticket: %w", err)
 	}
 	var buffer [maxPayloadLength + sha256.Size]byte
 	newest := r.signers[0]
-	return newest.seal(appendPayload(buffer[:0], newest.id, t)), nil
+	return newest.appendSealed(to, appendPayload(buffer[:0], newest.id, t)), nil
 }
 
-// seal appends the MAC to a ticket's payload and encodes both.
-func (s *signer) seal(payload []byte) string {
+// appendSealed appends a ticket's payload and its MAC in their encoding.
+func (s *signer) appendSealed(to, payload []byte) []byte {
 	sum := s.mac(ticketDomain, payload, "")
-	var text [MaxLength]byte
-	return string(base64.RawURLEncoding.AppendEncode(text[:0], append(payload, sum[:]...)))
+	return base64.RawURLEncoding.AppendEncode(to, append(payload, sum[:]...))
 }
 
 // Verify gives the ticket that Sign was given. The error is ErrInvalid, for

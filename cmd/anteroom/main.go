@@ -12,7 +12,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -57,16 +56,6 @@ type terminal struct {
 	err io.Writer // progress and complaints
 
 	interactive bool // err is a screen that can be written over
-}
-
-// spendMemory lets the heap grow to five times of what is live before it is
-// collected. For processes in which little is live, and which would otherwise
-// collect several times a second under load. GOGC in the environment has
-// precedence.
-func spendMemory() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400)
-	}
 }
 
 func main() {

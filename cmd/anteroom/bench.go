@@ -51,6 +51,9 @@ func (c *benchCommand) Run(ctx context.Context, t terminal) error {
 	if c.Rounds < 0 {
 		return fmt.Errorf("%w: --rounds is at least 1", errMisuse)
 	}
+	if err := bench.CheckNames(c.Only); err != nil {
+		return fmt.Errorf("%w: --only: %w", errMisuse, err)
+	}
 	found, err := c.measure(ctx, t)
 	if len(found.Scenarios) == 0 {
 		return err
@@ -80,9 +83,6 @@ func (c *benchCommand) measure(ctx context.Context, t terminal) (found report.Re
 	}
 	defer func() { err = errors.Join(err, stack.Close()) }()
 	config.Stack = stack
-	if err := config.Validate(); err != nil {
-		return found, fmt.Errorf("%w: %w", errMisuse, err)
-	}
 	began := time.Now()
 	found, err = bench.Run(ctx, config)
 	found.Started, found.Seconds = began.UTC(), time.Since(began).Seconds()

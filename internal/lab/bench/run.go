@@ -29,9 +29,14 @@ func (c Config) Validate() error {
 	if c.Rounds < 1 {
 		return fmt.Errorf("bench: %d rounds, at least 1", c.Rounds)
 	}
-	for _, only := range c.Only {
-		if len(selected(scenarios(quickSize), []string{only})) == 0 {
-			return fmt.Errorf("bench: there is no scenario or arm %q; the scenarios are %s", only, strings.Join(Names(), ", "))
+	return CheckNames(c.Only)
+}
+
+// CheckNames reports the first of Config.Only that names nothing.
+func CheckNames(only []string) error {
+	for _, name := range only {
+		if len(selected(scenarios(quickSize), []string{name})) == 0 {
+			return fmt.Errorf("bench: there is no scenario or arm %q; the scenarios are %s", name, strings.Join(Names(), ", "))
 		}
 	}
 	return nil

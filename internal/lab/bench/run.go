@@ -127,9 +127,15 @@ func (c *Config) warm(ctx context.Context, buyers int) (err error) {
 }
 
 // scenario runs all arms of every round, each round beginning with another arm.
-func (c *Config) scenario(ctx context.Context, s scenario, of size, canned *canned) (report.Scenario, error) {
-	found := report.Scenario{Name: s.name, Title: s.title, About: s.about}
+// Where one fails it gives the rounds before.
+func (c *Config) scenario(ctx context.Context, s scenario, of size, canned *canned) (found report.Scenario, err error) {
+	found = report.Scenario{Name: s.name, Title: s.title, About: s.about}
 	curves := make([][][]report.CurvePoint, len(s.arms))
+	defer func() {
+		for n := range found.Arms {
+			found.Arms[n].Curve = medianCurve(curves[n])
+		}
+	}()
 	for _, a := range s.arms {
 		found.Arms = append(found.Arms, report.Arm{Name: a.name, Title: a.title})
 	}
@@ -150,9 +156,6 @@ func (c *Config) scenario(ctx context.Context, s scenario, of size, canned *cann
 			}
 			c.Progress(fmt.Sprintf("%s, round %d of %d, %s: %s (%.0f s)", s.name, round+1, c.Rounds, s.arms[n].name, headline(&t.round), time.Since(began).Seconds()))
 		}
-	}
-	for n := range found.Arms {
-		found.Arms[n].Curve = medianCurve(curves[n])
 	}
 	return found, nil
 }
@@ -195,7 +198,8 @@ func medianCurve(rounds [][]report.CurvePoint) []report.CurvePoint {
 				values = append(values, *of(&rounds[r][i]))
 			}
 			slices.Sort(values)
-			*of(&curve[i]) = values[len(values)/2]
+			n := len(values)
+			*of(&curve[i]) = (values[(n-1)/2] + values[n/2]) / 2
 		}
 	}
 	return curve

@@ -65,7 +65,8 @@ func results() []named {
 	return all
 }
 
-// ratios computes what has a name, and names what was not measured.
+// ratios computes what has a name, and names what was not measured. What cannot
+// be computed, as a rival answered nobody, is missing too, and says why.
 func ratios(scenarios []report.Scenario) (found map[string]report.Ratio, missing []string, err error) {
 	found = make(map[string]report.Ratio)
 	for _, n := range results() {
@@ -76,7 +77,8 @@ func ratios(scenarios []report.Scenario) (found map[string]report.Ratio, missing
 		}
 		ratio, err := n.of(scenarios, a)
 		if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", n.name, err)
+			missing = append(missing, fmt.Sprintf("%s (%v)", n.name, err))
+			continue
 		}
 		if ratio.Reach, err = report.ParseReach(n.reach); err != nil {
 			return nil, nil, fmt.Errorf("%s: %w", n.name, err)

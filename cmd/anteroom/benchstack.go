@@ -203,8 +203,14 @@ func (s *benchStack) Rival(ctx context.Context, config rival.Config, commitDelay
 	return r, err
 }
 
-// database makes a database, and has it removed by one of the ends.
+// database makes a database, and has it removed by one of the ends. It is not
+// interrupted: the server would go on making one that nobody removes.
 func (s *benchStack) database(ctx context.Context, name string, commitDelay time.Duration, ends *[]func() error) (url string, err error) {
+	if err := ctx.Err(); err != nil {
+		return "", fmt.Errorf("making a database: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
 	if url, err = devstack.CreateDatabase(ctx, s.postgres, name); err != nil {
 		return "", fmt.Errorf("making a database: %w", err)
 	}

@@ -160,20 +160,19 @@ func (c *Config) scenario(ctx context.Context, s scenario, of size, canned *cann
 	return found, nil
 }
 
-// headline is the figure that says most of a round, for progress.
+// headline is the figure that says most of a round, and what is broken, for
+// progress.
 func headline(r *report.Round) string {
+	text := "no figure"
 	for _, figure := range []string{
 		"told_per_second", "decided_per_second", "decisions_per_second", "answered_per_second", "capacity_per_second", "stream_bytes", "shoppers_per_core",
 	} {
 		if value, ok := r.Figures[figure]; ok {
-			text := fmt.Sprintf("%s %.0f", figure, value)
-			if len(r.Broken) > 0 {
-				text += ", " + strings.Join(r.Broken, ", ")
-			}
-			return text
+			text = fmt.Sprintf("%s %.0f", figure, value)
+			break
 		}
 	}
-	return "no figure"
+	return strings.Join(append([]string{text}, r.Broken...), ", ")
 }
 
 // medianCurve gives the median of each point over the rounds.

@@ -93,6 +93,8 @@ func serveUntil(ctx context.Context, server *http.Server, listener net.Listener)
 	if server.Shutdown(stopping) != nil {
 		_ = server.Close() // the generator has gone, and its connections may idle
 	}
-	_ = <-ended // ErrServerClosed
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving: %w", err)
+	}
 	return nil
 }

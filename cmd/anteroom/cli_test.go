@@ -43,6 +43,9 @@ func TestExitCodes(t *testing.T) {
 		"nobody is healthy":   {[]string{"healthcheck", "--url", "http://127.0.0.1:1"}, exitFailed, "asking for health"},
 		"a demo of nobody":    {[]string{"demo", "--buyers", "0"}, exitMisuse, "--buyers"},
 		"a crowd of nobody":   {[]string{"crowd", "--addresses", "127.0.0.1:1", "--product", "x", "--buyers", "0"}, exitFailed, "0 buyers"},
+		"no such scenario":    {[]string{"bench", "--only", "reject", "--only", "nonsense"}, exitMisuse, "the scenarios are million, burst"},
+		"rounds below none":   {[]string{"bench", "--rounds=-1"}, exitMisuse, "--rounds"},
+		"no such report":      {[]string{"bench", "--from", "/nowhere/report.json"}, exitMisuse, "/nowhere/report.json"},
 		"a level that is odd": {[]string{"migrate", "--log-level", "loud"}, exitMisuse, "loud"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -58,7 +58,6 @@ type Gate struct {
 	observe   func(time.Duration, int)
 	script    *goredis.Script
 	credit    *goredis.Script
-	hint      *goredis.Script
 	breaker   breaker
 	asks      *queue[*call]
 	hints     *queue[remembered]
@@ -98,7 +97,6 @@ func NewGate(config GateConfig) *Gate {
 		observe:   config.Observe,
 		script:    goredis.NewScript(gateSource),
 		credit:    goredis.NewScript(creditSource),
-		hint:      goredis.NewScript(hintSource),
 		asks:      newQueue[*call](maxAsks, apart),
 		hints:     newQueue[remembered](maxHints, apart),
 		yields:    newQueue[yielded](maxYields, apart),

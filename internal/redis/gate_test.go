@@ -146,7 +146,6 @@ func TestWhatWaitsIsSentTogether(t *testing.T) {
 			}
 		}
 		check(t, gate.client.ScriptLoad(t.Context(), gateSource).Err())
-		check(t, gate.client.ScriptLoad(t.Context(), hintSource).Err())
 		trips := countRoundTrips(gate)
 		storing := run(t, gate)
 		stored.Wait()

@@ -81,8 +81,7 @@ func (s *status) appendJSON(to []byte) []byte {
 // JSON asks for.
 func appendText(to []byte, text string) []byte {
 	for i := range len(text) {
-		switch c := text[i]; {
-		case c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&':
+		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
 			quoted, _ := json.Marshal(text) // of a string it does not fail
 			return append(to, quoted...)
 		}

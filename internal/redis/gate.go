@@ -31,7 +31,7 @@ const (
 
 	// apart is the least time between two script calls while several asks wait:
 	// each call costs Redis and, by what it lets in, the broker a request.
-	apart = 2 * time.Millisecond
+	apart = 4 * time.Millisecond
 
 	maxHints  = 65_536 // that wait
 	maxYields = 16_384 // that wait

@@ -29,10 +29,10 @@ type size struct {
 
 var fullSize = size{
 	burst: 50_000, million: 1_000_000, contended: 20_000, longest: 15 * time.Second, slow: 8_000, slowLongest: 6 * time.Second, winners: 500_000,
-	refused: 400_000, polls: 400_000, streams: 10_000, holds: 20_000, products: 12, perProduct: 20_000,
+	refused: 400_000, polls: 400_000, streams: 10_000, holds: 20_000, products: 12, perProduct: 10_000,
 	backlog: 2_000_000, backlogRows: 1_000_000,
-	loads: []float64{0.1, 0.3, 0.5, 0.7, 0.9, 1, 1.2}, loadFor: 8 * time.Second,
-	waiting: 5_000, waitFor: 15 * time.Second, connections: 256, crowded: 2_048,
+	loads: []float64{0.1, 0.3, 0.5, 0.7, 0.9, 1, 1.2}, loadFor: 6 * time.Second,
+	waiting: 5_000, waitFor: 10 * time.Second, connections: 256, crowded: 2_048,
 }
 
 var quickSize = size{

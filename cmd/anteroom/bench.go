@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/anteroomhq/anteroom/internal/lab/bench"
 	"github.com/anteroomhq/anteroom/internal/lab/measure"
 	"github.com/anteroomhq/anteroom/internal/lab/report"
+	"github.com/anteroomhq/anteroom/internal/lab/rival"
 )
 
 // local is what a flag says to have a real backend started here.
@@ -61,7 +63,28 @@ func (c *benchCommand) Run(ctx context.Context, t terminal) error {
 	if err != nil {
 		found.Warnings = append(found.Warnings, "the run did not come to its end: "+err.Error())
 	}
-	return errors.Join(err, c.show(t, &found))
+	if err := errors.Join(err, c.show(t, &found)); err != nil {
+		return err
+	}
+	return kept(&found)
+}
+
+// kept is errFalse where anteroom broke a promise. Rivals may: two of them are
+// there because they do.
+func kept(found *report.Report) error {
+	for _, s := range found.Scenarios {
+		for _, a := range s.Arms {
+			if slices.Contains(rival.Kinds(), rival.Kind(a.Name)) {
+				continue
+			}
+			for _, round := range a.Rounds {
+				if len(round.Broken) > 0 {
+					return errFalse
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // measure makes the report. What it has is given also where it fails.

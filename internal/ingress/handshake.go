@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -22,6 +23,10 @@ import (
 func upgrade(w http.ResponseWriter, r *http.Request) (net.Conn, io.Reader, error) {
 	header := w.Header().Clone()
 	header.Del("Connection") // a drain may have begun
+	if lines := r.Header["Connection"]; len(lines) > 1 {
+		// Proxies add lines of their own, and the library reads the first.
+		r.Header["Connection"] = []string{strings.Join(lines, ", ")}
+	}
 	rehearsal := rehearsal{ResponseWriter: w}
 	if _, _, _, err := (ws.HTTPUpgrader{Header: header}).Upgrade(r, &rehearsal); err != nil {
 		return nil, nil, refuse(invalidRequest, "the WebSocket handshake is not valid")

@@ -398,6 +398,31 @@ func TestWebSocketHandshake(t *testing.T) {
 	<-i.streams.gone()
 }
 
+// TestHandshakeThroughAProxy, which has put a line of its own before the
+// client's.
+func TestHandshakeThroughAProxy(t *testing.T) {
+	t.Parallel()
+	_, i, server := onNetwork(t, nil)
+	s := i.buys(t, "ada")
+	request, err := http.NewRequestWithContext(t.Context(), "GET", server.URL+"/queue/"+s.Ticket+"/ws", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header = http.Header{
+		"Upgrade": {"websocket"}, "Connection": {"keep-alive", "Upgrade"},
+		"Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="},
+	}
+	response, err := server.Client().Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response.StatusCode != http.StatusSwitchingProtocols {
+		t.Errorf("answered %s", response.Status)
+	}
+	_ = response.Body.Close()
+	<-i.streams.gone()
+}
+
 func TestDrainOnTheNetwork(t *testing.T) {
 	t.Parallel()
 	_, i, server := onNetwork(t, nil)

@@ -29,7 +29,7 @@ func curve(of size) scenario {
 			if err != nil {
 				return err
 			}
-			phase := clicks{connections: of.connections, longest: of.loadFor, follow: load.FollowLongPoll}.phase(s.Address())
+			phase := clicks{connections: of.crowded, longest: of.loadFor, follow: load.FollowLongPoll}.phase(s.Address())
 			phase.FollowEvery = followEvery
 			phase.Crowd = "capacity"
 			full, err := g.Run(ctx, phase, nil)
@@ -42,8 +42,6 @@ func curve(of size) scenario {
 				if _, err := drained(ctx, s, product); err != nil {
 					return err
 				}
-				// As many connections as a crowd has: what waits for one is late.
-				phase.Connections = 8 * of.connections
 				phase.Crowd = fmt.Sprintf("load-%.0f", share*100)
 				phase.Arrivals = load.Arrivals{Kind: load.Poisson, Rate: share * capacity, For: of.loadFor}
 				seen, err := g.Run(ctx, phase, nil)

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/anteroomhq/anteroom/pkg/sale"
 )
 
@@ -23,10 +25,34 @@ type phaseRun struct {
 	began  time.Time
 	tally  *tally
 	memory *memory
+	wires  []*wire // those of clicks, if made beforehand; else each is made when it is first needed
 }
 
 // elapsed is the time since the phase began.
 func (p *phaseRun) elapsed() time.Duration { return time.Since(p.began) }
+
+// connecting is how many connections are made at once.
+const connecting = 64
+
+// connect makes all connections. A schedule begins after that, as the browsers
+// of a crowd are connected before they press Buy; else its first arrivals, one
+// for each connection, would be the latency of connecting. One that cannot be
+// made is tried again by its first call, which counts it.
+func (p *phaseRun) connect(ctx context.Context) {
+	wires := make([]*wire, p.phase.Connections)
+	var making errgroup.Group
+	making.SetLimit(connecting)
+	for n := range wires {
+		wires[n] = p.wire(n)
+		making.Go(func() error {
+			_ = wires[n].open(ctx) // see above
+			wires[n].used = time.Now()
+			return nil
+		})
+	}
+	_ = making.Wait() // none fails
+	p.wires = wires
+}
 
 // wire gives a connection for the nth goroutine.
 func (p *phaseRun) wire(n int) *wire {
@@ -63,7 +89,12 @@ type again struct {
 
 // work clicks over one connection until nobody is left who wants to.
 func (c *clicks) work(ctx context.Context, n int) {
-	w := c.wire(n)
+	var w *wire
+	if c.wires != nil {
+		w = c.wires[n]
+	} else {
+		w = c.wire(n)
+	}
 	defer w.close()
 	out := c.requests(w)
 	notes := c.tally.recorder()

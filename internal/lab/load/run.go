@@ -124,6 +124,9 @@ func readPhase(text []byte) (Phase, error) {
 // do does a phase while it reports progress.
 func (g *generator) do(ctx context.Context, phase Phase) (Result, error) {
 	p := &phaseRun{phase: phase, tally: newTally(phase.Do), memory: g.memory}
+	if phase.Do == Click && newArrivals(phase.Arrivals, phase.Buyers).open() {
+		p.connect(ctx)
+	}
 	ended := make(chan error, 1)
 	before := cpuSeconds()
 	p.began = time.Now()

@@ -25,8 +25,9 @@ import (
 )
 
 // benchStack starts what is measured, as processes of this program, on real
-// backends. It makes a topic, a database and a Redis database for each, and
-// removes them afterwards.
+// backends. It makes a topic and a database for each, and removes them
+// afterwards. All share one Redis, where keys carry the log's id; what is left of
+// earlier rounds there ends by itself, and counts in Redis' memory until then.
 type benchStack struct {
 	self     string // this program
 	folder   string // for logs

@@ -16,7 +16,8 @@ const followEvery = 50
 func curve(of size) scenario {
 	return scenario{
 		"curve", "latency over offered load",
-		"Clicks come at random (Poisson) at a share of what a closed loop reached just before, every one into the log; latency counts from the time at which a click was due. One buyer in 50 follows by long poll.",
+		"Clicks come at random (Poisson) at a share of what a closed loop reached just before, every one into the log; latency counts from the time at which a click was due. One buyer in 50 follows by long poll. " +
+			"Beyond the capacity they come over " + count(of.crowd) + " connections, as each of a crowd has its own: with few of them the line would form in the generator, where no server can see it.",
 		[]arm{{"anteroom", "anteroom, every click in the log", func(ctx context.Context, t *trial) error {
 			s, err := t.service(ctx, ServiceConfig{})
 			if err != nil {
@@ -38,32 +39,47 @@ func curve(of size) scenario {
 			}
 			capacity := full.SucceededPerSecond
 			t.note("capacity_per_second", capacity)
+			peak := capacity // the most that any load up to the capacity, or the closed loop, brought
 			for _, share := range of.loads {
 				if _, err := drained(ctx, s, product); err != nil {
 					return err
 				}
 				phase.Crowd = fmt.Sprintf("load-%.0f", share*100)
+				phase.Connections = of.crowded
 				phase.Arrivals = load.Arrivals{Kind: load.Poisson, Rate: share * capacity, For: of.loadFor}
+				if share > 1 {
+					phase.Connections, phase.Arrivals.For = of.crowd, of.overFor
+				}
 				seen, err := g.Run(ctx, phase, nil)
 				if err != nil {
 					return err
 				}
-				t.curve = append(t.curve, report.CurvePoint{
-					Load: share, OfferedPerSecond: float64(seen.Arrivals) / of.loadFor.Seconds(),
-					AnsweredPerSecond: seen.AnsweredPerSecond, GoodputPerSecond: seen.SucceededPerSecond,
-					ClickP50: seen.AcceptMS.P50, ClickP99: seen.AcceptMS.P99,
-					OutcomeP50: seen.OutcomeMS.P50, OutcomeP99: seen.OutcomeMS.P99,
-					Shed: float64(seen.Shed) / float64(max(1, seen.Arrivals)),
-				})
-				t.noteLoad(share, capacity, &seen)
+				t.curve = append(t.curve, pointOf(share, &phase, &seen))
+				t.noteLoad(share, peak, &seen)
+				if share <= 1 {
+					peak = max(peak, seen.SucceededPerSecond)
+				}
 			}
 			return nil
 		}}},
 	}
 }
 
+// pointOf is what one offered load brought.
+func pointOf(share float64, phase *load.Phase, seen *load.Result) report.CurvePoint {
+	return report.CurvePoint{
+		Load: share, OfferedPerSecond: float64(seen.Arrivals) / phase.Arrivals.For.Seconds(), Connections: phase.Connections,
+		AnsweredPerSecond: seen.AnsweredPerSecond, GoodputPerSecond: seen.SucceededPerSecond,
+		ClickP50: seen.AcceptMS.P50, ClickP99: seen.AcceptMS.P99,
+		OutcomeP50: seen.OutcomeMS.P50, OutcomeP99: seen.OutcomeMS.P99,
+		Shed:    float64(seen.Shed) / float64(max(1, seen.Arrivals)),
+		ShedP50: seen.ShedMS.P50, ShedP99: seen.ShedMS.P99, Untold: float64(seen.Untold) / float64(max(1, seen.Shed)),
+		Waited: float64(seen.Waited) / float64(max(1, seen.Arrivals)), WaitP99: seen.WaitMS.P99, SendP99: seen.SendMS.P99,
+	}
+}
+
 // noteLoad takes down the two points of the curve that something is asked of.
-func (t *trial) noteLoad(share, capacity float64, seen *load.Result) {
+func (t *trial) noteLoad(share, peak float64, seen *load.Result) {
 	switch share {
 	case 0.7:
 		t.note("click_p50_ms", seen.AnswerMS.P50)
@@ -71,7 +87,16 @@ func (t *trial) noteLoad(share, capacity float64, seen *load.Result) {
 		t.note("outcome_p50_ms", seen.OutcomeMS.P50)
 		t.note("outcome_p99_ms", seen.OutcomeMS.P99)
 	case 1.2:
-		t.note("goodput_at_120_share", seen.SucceededPerSecond/capacity)
+		t.note("goodput_at_120_share", seen.SucceededPerSecond/peak)
+		t.note("click_at_120_p99_ms", seen.AcceptMS.P99)
+		t.note("refused_at_120_share", float64(seen.Shed)/float64(max(1, seen.Arrivals)))
+		t.note("waited_in_generator_at_120_p99_ms", seen.WaitMS.P99)
+		if seen.Shed == 0 {
+			break // there are no times of nobody
+		}
+		t.note("refused_at_120_p50_ms", seen.ShedMS.P50)
+		t.note("refused_at_120_p99_ms", seen.ShedMS.P99)
+		t.note("refused_and_told_at_120_share", 1-float64(seen.Untold)/float64(seen.Shed))
 	}
 	if sum(seen.Errors) > 0 {
 		t.broken("%d clicks without an answer at %.0f %% of capacity", sum(seen.Errors), share*100)

@@ -39,7 +39,11 @@ func results() []named {
 		{name: "service_peak_mb", scenario: "million", arm: "anteroom", figure: "service_peak_mb", unit: "MB", reach: "<= 120"},
 		{name: "click_p99_ms_at_70", scenario: "curve", arm: "anteroom", figure: "click_p99_ms", unit: "ms", reach: "<= 15"},
 		{name: "outcome_p99_ms_at_70", scenario: "curve", arm: "anteroom", figure: "outcome_p99_ms", unit: "ms", reach: "<= 150"},
-		{name: "goodput_at_120", scenario: "curve", arm: "anteroom", figure: "goodput_at_120_share", reach: ">= 0.9", about: "answers that are tickets at 120 % of capacity / capacity"},
+		{name: "goodput_at_120", scenario: "curve", arm: "anteroom", figure: "goodput_at_120_share", reach: ">= 0.9", about: "answers that are tickets at 120 % of capacity / the most of any load up to it"},
+		{name: "click_p99_ms_at_120", scenario: "curve", arm: "anteroom", figure: "click_at_120_p99_ms", unit: "ms"},
+		{name: "refused_share_at_120", scenario: "curve", arm: "anteroom", figure: "refused_at_120_share", about: "clicks that heard 429 or 503 at 120 % of capacity / all"},
+		{name: "refused_p99_ms_at_120", scenario: "curve", arm: "anteroom", figure: "refused_at_120_p99_ms", unit: "ms", about: "curve: from when a click was due to its 429 or 503, at 120 % of capacity"},
+		{name: "refused_with_retry_after_at_120", scenario: "curve", arm: "anteroom", figure: "refused_and_told_at_120_share", reach: ">= 1", about: "refusals at 120 % of capacity that say when to come again / all"},
 		{
 			name: "winners_per_core_vs_published", scenario: "winners", arm: "anteroom", figure: "decided_per_core_second", divisor: 265, reach: ">= 20",
 			about: "reservations per second and core / the 265 of a ticketing system on Kafka Streams (1,000,000 in 11.8 s on 320 vCPU)",

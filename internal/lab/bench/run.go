@@ -191,6 +191,12 @@ func medianCurve(rounds [][]report.CurvePoint) []report.CurvePoint {
 			func(p *report.CurvePoint) *float64 { return &p.OutcomeP50 },
 			func(p *report.CurvePoint) *float64 { return &p.OutcomeP99 },
 			func(p *report.CurvePoint) *float64 { return &p.Shed },
+			func(p *report.CurvePoint) *float64 { return &p.ShedP50 },
+			func(p *report.CurvePoint) *float64 { return &p.ShedP99 },
+			func(p *report.CurvePoint) *float64 { return &p.Untold },
+			func(p *report.CurvePoint) *float64 { return &p.Waited },
+			func(p *report.CurvePoint) *float64 { return &p.WaitP99 },
+			func(p *report.CurvePoint) *float64 { return &p.SendP99 },
 		} {
 			var values []float64
 			for r := range rounds {

@@ -102,6 +102,7 @@ func TestMedianCurve(t *testing.T) {
 	figures := func(p *report.CurvePoint) []*float64 {
 		return []*float64{
 			&p.OfferedPerSecond, &p.AnsweredPerSecond, &p.GoodputPerSecond, &p.ClickP50, &p.ClickP99, &p.OutcomeP50, &p.OutcomeP99, &p.Shed,
+			&p.ShedP50, &p.ShedP99, &p.Untold, &p.Waited, &p.WaitP99, &p.SendP99,
 		}
 	}
 	rapid.Check(t, func(t *rapid.T) {

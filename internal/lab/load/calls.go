@@ -44,7 +44,7 @@ func (p *phaseRun) work(ctx context.Context, of *arrivals, do call) {
 		if !more {
 			return
 		}
-		s := sample{due: due}
+		s := sample{due: due, waited: max(now-due, 0)}
 		switch {
 		case due > now && !sleep.until(ctx, p.began.Add(due)):
 			s.at, s.failure = p.elapsed(), ErrorNotSent

@@ -107,7 +107,7 @@ func (c *clicks) work(ctx context.Context, n int) {
 		if shed.Len() > 0 && shed.items[0].due <= now {
 			a := heap.Pop(shed).(again)
 			c.tally.noteCall(callRetry)
-			c.press(ctx, w, out, a.number, a.first, notes, shed)
+			c.press(ctx, w, out, a.number, sample{due: a.first}, notes, shed)
 			continue
 		}
 		number, due, more := c.arrivals.next(now)
@@ -124,7 +124,7 @@ func (c *clicks) work(ctx context.Context, n int) {
 			notes.note(sample{due: due, at: now, failure: ErrorLate})
 			continue
 		}
-		c.press(ctx, w, out, number, due, notes, shed)
+		c.press(ctx, w, out, number, sample{due: due, waited: max(now-due, 0)}, notes, shed)
 	}
 	for _, a := range shed.items {
 		c.unsent(notes, a.first)
@@ -138,9 +138,9 @@ func (c *clicks) unsent(notes *recorder, due time.Duration) {
 
 // press makes a click and notes what it brings, unless it is to be tried again.
 func (c *clicks) press(
-	ctx context.Context, w *wire, out *requests, number int, due time.Duration, notes *recorder, shed *schedule[again],
+	ctx context.Context, w *wire, out *requests, number int, s sample, notes *recorder, shed *schedule[again],
 ) {
-	s := sample{due: due, sent: c.elapsed()}
+	s.sent = c.elapsed()
 	a, err := w.call(ctx, out.buy(number), 0)
 	s.at, s.status = c.elapsed(), a.status
 	switch {
@@ -150,11 +150,11 @@ func (c *clicks) press(
 		s.state = stateOf(member(a.body, "state"))
 		s.unfollowed = !c.takes(ctx, &a, &s, number)
 	default:
-		s.refusal = refusalOf(&a)
-		if s.shed() && c.followers != nil && !c.arrivals.open() && s.at-due < c.phase.Patience {
+		s.refusal, s.told = refusalOf(&a), a.retryAfter > 0
+		if s.shed() && c.followers != nil && !c.arrivals.open() && s.at-s.due < c.phase.Patience {
 			b := buyer{}
 			b.tryAgain(a.retryAfter, s.at)
-			heap.Push(shed, again{number: number, first: due, due: b.due})
+			heap.Push(shed, again{number: number, first: s.due, due: b.due})
 			return
 		}
 	}

@@ -74,7 +74,7 @@ func results(ctx context.Context, t *testing.T, phases ...Phase) []Result {
 func counts(t *testing.T, want, got Result) {
 	t.Helper()
 	ignored := cmpopts.IgnoreFields(Result{},
-		"Seconds", "AnsweredPerSecond", "SucceededPerSecond", "FirstUnixMS", "LastUnixMS", "AnswerMS", "AcceptMS", "SendMS", "OutcomeMS",
+		"Seconds", "AnsweredPerSecond", "SucceededPerSecond", "FirstUnixMS", "LastUnixMS", "AnswerMS", "AcceptMS", "SendMS", "OutcomeMS", "ShedMS", "Waited", "WaitMS",
 		"AnswerCurve", "OutcomeCurve", "Timeline", "LastOutcomeMS", "MostWaiting", "CPUSeconds", "PeakRSSBytes")
 	if diff := cmp.Diff(want, got, ignored, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("result (-want +got):\n%s", diff)
@@ -151,7 +151,7 @@ func TestAnswersByKind(t *testing.T) {
 	}})
 	got := results(t.Context(), t, s.crowd(70))[0]
 	counts(t, Result{
-		Do: Click, Arrivals: 70, Answered: 60, Succeeded: 10, Accepted: 10, Shed: 20,
+		Do: Click, Arrivals: 70, Answered: 60, Succeeded: 10, Accepted: 10, Shed: 20, Untold: 10,
 		Refused:  map[string]int{"sold_out": 10, "unavailable": 10, "rate_limited": 10, "http_500": 10, "http_204": 10},
 		Errors:   map[string]int{ErrorConnection: 10},
 		Statuses: map[int]int{202: 10, 204: 10, 410: 10, 429: 10, 500: 10, 503: 10},
@@ -159,6 +159,9 @@ func TestAnswersByKind(t *testing.T) {
 	}, got)
 	if got.OutcomeMS.Max <= 0 {
 		t.Error("a service that decides at the click has no click to outcome")
+	}
+	if got.ShedMS.P50 <= 0 || got.ShedMS.Max > got.AnswerMS.Max {
+		t.Errorf("the refused heard it after %+v, all after %+v", got.ShedMS, got.AnswerMS)
 	}
 }
 
@@ -204,6 +207,11 @@ func TestLatencyCountsFromTheSchedule(t *testing.T) {
 	if sent := got.SendMS.P50; sent < least {
 		t.Errorf("the median click was sent %.1f ms after it was due, want %.1f at least", sent, least)
 	}
+	// All but the one that had the only connection waited for it, and that was
+	// the generator's line.
+	if got.Waited < 39 || got.WaitMS.P50 < least {
+		t.Errorf("%d clicks waited for a connection, the median of them for %.1f ms; want 39, and %.1f at least", got.Waited, got.WaitMS.P50, least)
+	}
 }
 
 func TestLateClicksAreCounted(t *testing.T) {
@@ -231,10 +239,10 @@ func TestShedClicks(t *testing.T) {
 		want     Result
 	}{
 		"in an open loop": {FollowPoll, Arrivals{Kind: Burst}, Result{
-			Arrivals: 8, Answered: 8, Shed: 8, Refused: map[string]int{"rate_limited": 8}, Statuses: map[int]int{429: 8},
+			Arrivals: 8, Answered: 8, Shed: 8, Untold: 8, Refused: map[string]int{"rate_limited": 8}, Statuses: map[int]int{429: 8},
 		}},
 		"where nobody follows": {FollowNone, Arrivals{}, Result{
-			Arrivals: 8, Answered: 8, Shed: 8, Refused: map[string]int{"rate_limited": 8}, Statuses: map[int]int{429: 8},
+			Arrivals: 8, Answered: 8, Shed: 8, Untold: 8, Refused: map[string]int{"rate_limited": 8}, Statuses: map[int]int{429: 8},
 		}},
 		"in a closed loop that follows": {FollowPoll, Arrivals{}, Result{
 			Arrivals: 8, Answered: 8, Succeeded: 8, Accepted: 8, Statuses: map[int]int{202: 8},

@@ -14,6 +14,8 @@ type Result struct {
 	Repeated  int            `json:"repeated"`  // 200 to a click: the buyer had one already
 	Refused   map[string]int `json:"refused"`   // answers that refuse, by the problem's code, or "http_<status>"
 	Shed      int            `json:"shed"`      // of the refused, those with 429 or 503: come again later
+	Untold    int            `json:"untold"`    // of the shed, those that no Retry-After told when
+	Waited    int            `json:"waited"`    // of the answers, those for which no connection was free when they were due
 	Errors    map[string]int `json:"errors"`    // arrivals without an answer, by kind: Error* below
 	Statuses  map[int]int    `json:"statuses"`  // answers by HTTP status
 
@@ -26,6 +28,8 @@ type Result struct {
 	AnswerMS    Quantiles       `json:"answer_ms"`    // arrival to answer, of all that were answered
 	AcceptMS    Quantiles       `json:"accept_ms"`    // of those that succeeded
 	SendMS      Quantiles       `json:"send_ms"`      // arrival to sending: the wait for a free connection, and the generator's own delay
+	ShedMS      Quantiles       `json:"shed_ms"`      // arrival to answer, of those that were shed
+	WaitMS      Quantiles       `json:"wait_ms"`      // arrival to a free connection, of those that Waited: the generator's line, not the service's
 	AnswerCurve []LatencyPoint  `json:"answer_curve"` // what AnswerMS is taken from
 	Timeline    []TimelinePoint `json:"timeline"`     // answers over time, without gaps
 

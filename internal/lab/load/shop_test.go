@@ -128,6 +128,9 @@ func refuseWith(w http.ResponseWriter, code int) {
 		http.Error(w, "something else", code)
 	case http.StatusNoContent:
 		w.WriteHeader(code)
+	case http.StatusServiceUnavailable: // which says when to come again
+		w.Header().Set("Retry-After", "1")
+		fallthrough
 	default:
 		w.Header().Set("Content-Type", "application/problem+json")
 		w.WriteHeader(code)

@@ -14,9 +14,11 @@ import (
 // sample is what became of an arrival. Times are since the phase began.
 type sample struct {
 	due, sent, at time.Duration // at: of the answer, or the end of waiting for it
+	waited        time.Duration // from due on, until a connection was free
 	status        int
 	failure       string     // an Error…, or ""
 	refusal       string     // the problem's code, or ""
+	told          bool       // by Retry-After, when to come again
 	state         sale.State // as the answer told it, or ""
 	unfollowed    bool       // nobody asks what becomes of it
 }
@@ -70,6 +72,7 @@ type tally struct {
 	mu                                sync.Mutex
 	result                            Result
 	answers, accepts, sends, outcomes *hdrhistogram.Histogram // microseconds
+	sheds, waits                      *hdrhistogram.Histogram // the same
 	decided                           int
 	refused, failed                   int
 	lastAnswer, lastAccept            time.Duration
@@ -101,6 +104,7 @@ func newTally(do Work) *tally {
 			Outcomes: make(map[sale.State]int), Calls: make(map[string]int),
 		},
 		answers: newHistogram(), accepts: newHistogram(), sends: newHistogram(), outcomes: newHistogram(),
+		sheds: newHistogram(), waits: newHistogram(),
 	}
 }
 
@@ -124,6 +128,10 @@ func (t *tally) takeOne(s *sample) {
 	r.Statuses[s.status]++
 	record(t.answers, s.at-s.due)
 	record(t.sends, s.sent-s.due)
+	if s.waited > 0 {
+		r.Waited++
+		record(t.waits, s.waited)
+	}
 	t.lastAnswer = max(t.lastAnswer, s.at)
 	point := t.pointAt(s.at)
 	point.Answered++
@@ -133,6 +141,10 @@ func (t *tally) takeOne(s *sample) {
 		r.Refused[s.refusal]++
 		if s.shed() {
 			r.Shed++
+			record(t.sheds, s.at-s.due)
+			if !s.told {
+				r.Untold++
+			}
 		}
 	default:
 		r.Succeeded++
@@ -257,6 +269,7 @@ func (t *tally) total(began time.Time) Result {
 		r.SucceededPerSecond = float64(r.Succeeded) / r.Seconds
 	}
 	r.AnswerMS, r.AcceptMS, r.SendMS, r.OutcomeMS = quantiles(t.answers), quantiles(t.accepts), quantiles(t.sends), quantiles(t.outcomes)
+	r.ShedMS, r.WaitMS = quantiles(t.sheds), quantiles(t.waits)
 	r.AnswerCurve, r.OutcomeCurve = curve(t.answers), curve(t.outcomes)
 	r.LastOutcomeMS = max((t.lastOutcome-t.lastAccept).Seconds()*1000, 0)
 	r.FailedCalls = int(t.failedCalls.Load())

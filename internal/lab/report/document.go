@@ -184,6 +184,7 @@ func (s *Scenario) section(index int) section {
 	}
 	for i := range s.Arms {
 		arm := &s.Arms[i]
+		made.Tables = append(made.Tables, arm.refusedTable())
 		made.Broken = append(made.Broken, arm.brokenWords()...)
 		values := arm.values()
 		for _, name := range slices.Sorted(maps.Keys(values)) {

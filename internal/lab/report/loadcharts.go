@@ -56,6 +56,7 @@ func (a *Arm) loadChart() chart {
 		{"click to answer, p99", func(p CurvePoint) float64 { return p.ClickP99 }, false},
 		{"click to outcome, p50", func(p CurvePoint) float64 { return p.OutcomeP50 }, false},
 		{"click to outcome, p99", func(p CurvePoint) float64 { return p.OutcomeP99 }, false},
+		{"click to refusal, p99", func(p CurvePoint) float64 { return p.ShedP99 }, false},
 	}
 	low, high := math.Inf(1), 0.0
 	for _, p := range a.Curve {

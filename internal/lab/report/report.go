@@ -129,5 +129,12 @@ type CurvePoint struct {
 	ClickP99          float64 `json:"click_p99_ms"`
 	OutcomeP50        float64 `json:"outcome_p50_ms"` // 0 where outcomes were not followed
 	OutcomeP99        float64 `json:"outcome_p99_ms"`
-	Shed              float64 `json:"shed"` // share of what was offered that heard 429 or 503
+	Shed              float64 `json:"shed"`          // share of what was offered that heard 429 or 503
+	ShedP50           float64 `json:"shed_p50_ms"`   // click to that answer; 0 where nobody heard it
+	ShedP99           float64 `json:"shed_p99_ms"`   //
+	Untold            float64 `json:"shed_untold"`   // share of the shed that no Retry-After told when to come again
+	Connections       int     `json:"connections"`   // of the generator
+	Waited            float64 `json:"waited"`        // share of what was offered for which none of them was free
+	WaitP99           float64 `json:"waited_p99_ms"` // how long that lasted. It is in the latencies, and not the service's
+	SendP99           float64 `json:"sent_p99_ms"`   // click to its sending: that wait, and the generator's own delay
 }

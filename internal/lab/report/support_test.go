@@ -104,8 +104,12 @@ func overLoad() Scenario {
 		a.Curve = append(a.Curve, CurvePoint{
 			Load: load, OfferedPerSecond: load * 20_000, AnsweredPerSecond: load * 20_000, GoodputPerSecond: answered * (1.02 - load/20),
 			ClickP50: 2 + 3*load*load, ClickP99: 4 + 20*math.Pow(load, 6), OutcomeP50: 20 + 30*load, OutcomeP99: 50 + 120*math.Pow(load, 4),
-			Shed: max(0, load-1) / load,
+			Connections: 2_048, SendP99: 1 + load,
 		})
+		if p := &a.Curve[len(a.Curve)-1]; load > 1 {
+			p.Shed, p.ShedP50, p.ShedP99, p.Untold = (load-1)/load, 4, 30, 0.001
+			p.Connections, p.Waited, p.WaitP99 = 16_384, 0.02, 12
+		}
 	}
 	return Scenario{Name: "load", Title: "Over offered load", About: "Poisson arrivals, 10 % to 120 % of capacity.", Arms: []Arm{a}}
 }

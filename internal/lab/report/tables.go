@@ -196,6 +196,37 @@ func (a *Arm) curveTable() table {
 	return made
 }
 
+// refusedTable is what those heard who were refused as more was offered, and
+// how long the generator itself made clicks wait. A report of before has none.
+func (a *Arm) refusedTable() table {
+	made := table{
+		Title: "The refused, and the generator's own wait: " + a.title(),
+		Head: numbers("load, %", "connections", "shed, %", "click to refusal p50, ms", "click to refusal p99, ms", "without Retry-After, %",
+			"no free connection, %", "wait for one p99, ms", "click to sending p99, ms"),
+	}
+	of := func(there float64, value float64, unit string) cell {
+		if there == 0 {
+			return cell{Text: none}
+		}
+		return cell{Text: number(value, unit)}
+	}
+	for _, p := range a.Curve {
+		if p.Connections == 0 {
+			return table{}
+		}
+		untold := of(p.Shed, p.Untold, "%")
+		if p.Untold > 0 {
+			untold.Tone = bad
+		}
+		made.Rows = append(made.Rows, []cell{
+			{Text: number(p.Load, "%")}, {Text: grouped(float64(p.Connections))}, {Text: number(p.Shed, "%")},
+			of(p.Shed, p.ShedP50, "ms"), of(p.Shed, p.ShedP99, "ms"), untold,
+			{Text: number(p.Waited, "%")}, of(p.Waited, p.WaitP99, "ms"), {Text: number(p.SendP99, "ms")},
+		})
+	}
+	return made
+}
+
 func (s *Scenario) settingsTable() table {
 	made := table{Title: "Settings", Head: []column{{"arm", false}, {"setting", false}, {"value", false}}}
 	for i := range s.Arms {

@@ -47,7 +47,7 @@ func (i *Ingress) buy(c echo.Context) error {
 
 // answerBuy answers a click. One that the sale's decided state refuses costs no
 // call of a backend, and of a crowd that comes too late hardly anything here
-// either; but whoever has a live request, as far as this ingress remembers, is
+// either, nor does one that the line has no room for; but whoever has a live request, as far as this ingress remembers, is
 // given its ticket all the same, before any limit: see recent and earlier.
 func (i *Ingress) answerBuy(c echo.Context, of *board.SaleView, known bool) (repeated bool, err error) {
 	buyer, quantity, err := i.wishOf(c, of, known)
@@ -55,7 +55,11 @@ func (i *Ingress) answerBuy(c echo.Context, of *board.SaleView, known bool) (rep
 		return false, err
 	}
 	key := i.recent.key(of.Partition, of.ID, buyer)
+	now := time.Now()
 	refusal := turnedAway(of, quantity)
+	if refusal == nil && i.overload.stands(now) {
+		refusal = cannotTell("more buys come than can be taken; ask again")
+	}
 	// In this order: a request is remembered before its flight ends.
 	if refusal != nil && !i.flights.has(key) && !i.recent.has(key) {
 		return false, refusal
@@ -70,7 +74,7 @@ func (i *Ingress) answerBuy(c echo.Context, of *board.SaleView, known bool) (rep
 		repeated = true
 		hint, err = i.earlier(c.Request().Context(), &k, refusal)
 	} else {
-		hint, repeated, err = i.place(c.Request().Context(), &k)
+		hint, repeated, err = i.place(c.Request().Context(), &k, now)
 	}
 	if err != nil {
 		return repeated, err
@@ -177,10 +181,10 @@ var errAbandoned = errors.New("the click was given up")
 
 // place gives the buyer's request: a new one, or, where repeated is true, the
 // one that the buyer has already.
-func (i *Ingress) place(ctx context.Context, k *click) (hint Hint, repeated bool, err error) {
-	w := i.flights.wait(time.Now())
+func (i *Ingress) place(ctx context.Context, k *click, now time.Time) (hint Hint, repeated bool, err error) {
+	w := i.flights.wait(now)
 	for {
-		f, first := i.flights.join(k.key, k.ask.Buyer, w.news)
+		f, first := i.flights.join(k.key, k.ask.Buyer, w.news, now)
 		if first {
 			return i.begin(ctx, k, f, w)
 		}
@@ -253,7 +257,7 @@ func (i *Ingress) knew(k *click, f *flight, known *Hint, err error) (hint Hint, 
 
 // conclude settles and ends a flight of which nothing is to be remembered.
 func (i *Ingress) conclude(f *flight, hint Hint, refusal error) {
-	i.flights.settle(f, hint, refusal)
+	i.flights.settle(f, hint, refusal, time.Now())
 	i.flights.end(f)
 }
 
@@ -363,7 +367,8 @@ func (i *Ingress) appendBuy(k *click, lease string, f *flight) error {
 		return err
 	}
 	err = i.topic.Append(k.partition, []byte(k.ask.Product), value, func(offset sale.Offset, err error) {
-		i.metrics.produce.Observe(time.Since(accepted).Seconds())
+		acknowledged := time.Now()
+		i.metrics.produce.Observe(acknowledged.Sub(accepted).Seconds())
 		if err != nil || offset < 0 {
 			i.conclude(f, Hint{}, cannotTell("the log could not tell whether it has the request; ask again"))
 			return
@@ -371,7 +376,7 @@ func (i *Ingress) appendBuy(k *click, lease string, f *flight) error {
 		i.board.NoteAppended(k.partition, offset)
 		placed := Hint{Offset: offset, Quantity: k.quantity, AcceptedAt: at}
 		i.recent.put(k.key, k.ask.Buyer, placed)
-		i.flights.settle(f, placed, nil)
+		i.flights.settle(f, placed, nil, acknowledged)
 		i.gate.Remember(k.ask, placed, func() { i.flights.end(f) })
 	})
 	return refusedByLog(err)

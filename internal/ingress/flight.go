@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +24,8 @@ type flights struct {
 	arrived chan struct{} // closed: what is joined of a flight that is settled
 	waiters sync.Pool     // of *waiter
 	current atomic.Pointer[patience]
+
+	overload *overload // hears when one begins and when it is settled
 }
 
 type flightShard struct {
@@ -36,6 +39,7 @@ type flight struct {
 	buyer sale.Buyer    // pseudonym: two that share a key must not share a flight
 	next  *flight       // another buyer's with the same key
 	news  chan struct{} // of the one who began it: a hint to look at, or the outcome
+	began time.Duration // as overload has it
 
 	stage   atomic.Int32
 	earlier *Hint // in stageHinted
@@ -67,8 +71,8 @@ func (f *flight) tell() {
 	}
 }
 
-func newFlights() *flights {
-	f := &flights{arrived: make(chan struct{})}
+func newFlights(o *overload) *flights {
+	f := &flights{arrived: make(chan struct{}), overload: o}
 	close(f.arrived)
 	for i := range f.shards {
 		f.shards[i].of = make(map[uint64]*flight)
@@ -78,13 +82,13 @@ func newFlights() *flights {
 
 // join gives the buyer's flight, and true to the one who begins it with news:
 // that one has to take it through its stages.
-func (f *flights) join(key uint64, buyer sale.Buyer, news chan struct{}) (*flight, bool) {
+func (f *flights) join(key uint64, buyer sale.Buyer, news chan struct{}, now time.Time) (*flight, bool) {
 	shard := f.lock(key)
 	defer shard.Unlock()
 	if under := f.board(shard, key, buyer); under != nil {
 		return under, false
 	}
-	begun := &flight{key: key, buyer: buyer, next: shard.of[key], news: news}
+	begun := &flight{key: key, buyer: buyer, next: shard.of[key], news: news, began: f.overload.begin(now)}
 	shard.of[key] = begun
 	return begun, true
 }
@@ -105,7 +109,7 @@ func (f *flights) has(key uint64) bool {
 
 // settle says how the flight has come out, to all who wait for it. What is said
 // first stays.
-func (f *flights) settle(of *flight, hint Hint, refusal error) {
+func (f *flights) settle(of *flight, hint Hint, refusal error, now time.Time) {
 	shard := f.lock(of.key)
 	if of.settled {
 		shard.Unlock()
@@ -116,7 +120,18 @@ func (f *flights) settle(of *flight, hint Hint, refusal error) {
 		close(of.joined)
 	}
 	shard.Unlock()
+	f.overload.settle(of.began, now, tells(refusal))
 	of.tell()
+}
+
+// tells reports whether an outcome came by the way that all clicks go: one that
+// was given up, or that the log or the gate was in trouble for, did not.
+func tells(refusal error) bool {
+	if refusal == nil {
+		return true
+	}
+	p, ok := errors.AsType[*problem](refusal)
+	return ok && p.refusal != unavailable && p.refusal != internalError
 }
 
 // end takes a flight out: the next click begins another one.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/anteroomhq/anteroom/pkg/sale"
 )
@@ -23,20 +24,20 @@ func TestFlightIsLeftOnce(t *testing.T) {
 func TestBuyersWhoShareAKey(t *testing.T) {
 	t.Parallel()
 	for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 0, 2}, {1, 2, 0}} {
-		f := newFlights()
+		f := newFlights(newOverload(time.Now()))
 		var begun []*flight
 		for _, buyer := range []sale.Buyer{"ann", "bob", "cat"} {
-			of, first := f.join(7, buyer, make(chan struct{}, 1))
-			if again, second := f.join(7, buyer, nil); !first || second || again != of {
+			of, first := f.join(7, buyer, make(chan struct{}, 1), time.Now())
+			if again, second := f.join(7, buyer, nil, time.Now()); !first || second || again != of {
 				t.Errorf("%s does not have one flight", buyer)
 			}
 			begun = append(begun, of)
 		}
 		for n, at := range order {
 			of := begun[at]
-			f.settle(of, Hint{Offset: sale.Offset(at)}, nil)
+			f.settle(of, Hint{Offset: sale.Offset(at)}, nil, time.Now())
 			<-of.joined
-			f.settle(of, Hint{Offset: 99}, errAbandoned) // too late
+			f.settle(of, Hint{Offset: 99}, errAbandoned, time.Now()) // too late
 			if of.hint.Offset != sale.Offset(at) || of.refusal != nil {
 				t.Errorf("%s: %+v, %v", of.buyer, of.hint, of.refusal)
 			}
@@ -55,9 +56,9 @@ func TestBuyersWhoShareAKey(t *testing.T) {
 
 func TestFlightThatIsJoinedLate(t *testing.T) {
 	t.Parallel()
-	f := newFlights()
-	of, _ := f.join(7, "ann", make(chan struct{}, 1))
-	f.settle(of, Hint{Offset: 5}, nil)
+	f := newFlights(newOverload(time.Now()))
+	of, _ := f.join(7, "ann", make(chan struct{}, 1), time.Now())
+	f.settle(of, Hint{Offset: 5}, nil, time.Now())
 	<-f.find(7, "ann").joined
 }
 

@@ -105,13 +105,14 @@ type Ingress struct {
 	merchant bearer
 	operator bearer
 
-	limiter *limiter
-	recent  *recent
-	flights *flights
-	keyless sync.Map // ids of buyer keys whose lack has been logged
-	streams streams
-	metrics *metrics
-	drain   drain
+	limiter  *limiter
+	recent   *recent
+	flights  *flights
+	overload *overload
+	keyless  sync.Map // ids of buyer keys whose lack has been logged
+	streams  streams
+	metrics  *metrics
+	drain    drain
 
 	handler  http.Handler
 	registry *prometheus.Registry
@@ -140,17 +141,18 @@ func New(config Config) (*Ingress, error) {
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
+	line := newOverload(time.Now())
 	i := &Ingress{
 		log: config.Logger, topic: config.Log, gate: config.Gate, bindings: config.Bindings, requests: config.Requests, board: config.Board,
 		logID: ticket.LogIDOf(config.Log.Topic()), tickets: config.Tickets, buyers: config.Buyers,
 		identify: config.Identify, checkout: config.Checkout, merchant: newBearer(config.MerchantToken), operator: newBearer(config.OperatorToken),
-		limiter: newLimiter(limiterEntries), recent: newRecent(recentEntries), flights: newFlights(),
+		limiter: newLimiter(limiterEntries), recent: newRecent(recentEntries), flights: newFlights(line), overload: line,
 		streams:  streams{most: int64(config.MaxStreams)},
 		drain:    newDrain(config.DrainDelay),
 		registry: config.Metrics,
 	}
 	var err error
-	if i.metrics, err = newMetrics(config.Metrics, &i.streams); err != nil {
+	if i.metrics, err = newMetrics(config.Metrics, &i.streams, line); err != nil {
 		return nil, err
 	}
 	i.handler = i.routes()

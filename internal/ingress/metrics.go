@@ -35,7 +35,7 @@ const (
 	buyRepeated = "repeated" // 200
 )
 
-func newMetrics(registry *prometheus.Registry, open *streams) (*metrics, error) {
+func newMetrics(registry *prometheus.Registry, open *streams, line *overload) (*metrics, error) {
 	seconds := prometheus.ExponentialBuckets(0.0005, 2, 14) // to 4 s
 	m := &metrics{
 		buys: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -51,7 +51,15 @@ func newMetrics(registry *prometheus.Registry, open *streams) (*metrics, error) 
 			Name: "anteroom_produce_duration_seconds", Help: "From a record's append to its acknowledgement.", Buckets: seconds,
 		}),
 	}
-	collectors := []prometheus.Collector{m.buys, m.buy, m.gate, m.produce}
+	collectors := []prometheus.Collector{
+		m.buys, m.buy, m.gate, m.produce,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "anteroom_buys_under_way", Help: "New buys that wait for the gate or the log.",
+		}, func() float64 { return float64(line.underWay()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "anteroom_buys_shed_total", Help: "New buys turned away since more come than can be taken. They are among the buys with the code unavailable.",
+		}, func() float64 { return float64(line.refused.Load()) }),
+	}
 	for t, name := range transports {
 		collectors = append(collectors, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "anteroom_streams", Help: "Clients that are being followed.",

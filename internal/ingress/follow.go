@@ -12,7 +12,7 @@ import (
 // Times of streams.
 const (
 	heartbeatEvery = 15 * time.Second
-	writeWait      = 5 * time.Second // after which a slow client is dropped
+	writeWait      = WriteTimeout
 )
 
 // stream is the way to one client. Its methods are called from one goroutine

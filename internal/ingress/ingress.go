@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,6 +25,21 @@ const (
 	ReadHeaderTimeout = 5 * time.Second
 	IdleTimeout       = 2 * time.Minute
 	MaxHeaderBytes    = 8 << 10
+
+	BodyTimeout  = 5 * time.Second // for a body, which is small
+	WriteTimeout = 5 * time.Second // for one answer, after which a slow client is dropped
+)
+
+// Streams reports whether the calls of a path need their connection: to send as
+// things happen, or to take it over.
+func Streams(path string) bool {
+	return strings.HasSuffix(path, socketPath) || strings.HasSuffix(path, eventsPath)
+}
+
+// How the paths of a ticket's streams end.
+const (
+	socketPath = "/ws"
+	eventsPath = "/events"
 )
 
 // How long things may take.
@@ -32,7 +48,6 @@ const (
 	commandWait = 2 * time.Second  // for a command's acknowledgement and result
 	catchUpWait = time.Second      // for the board to reach a client's marker
 	lookupWait  = 2 * time.Second  // for the ledger, where the board has to ask it
-	bodyWait    = 5 * time.Second  // for a body, which is small
 	bindWait    = 2 * time.Second  // for a product's partition
 	longestWait = 30 * time.Second // of a long poll
 )
@@ -172,6 +187,7 @@ func (i *Ingress) routes() http.Handler {
 		if i.drain.begun() {
 			header["Connection"] = closeConnection
 		}
+		limitBody(w, r)
 		e.ServeHTTP(w, r)
 	})
 }
@@ -185,8 +201,8 @@ func (i *Ingress) calls() *echo.Echo {
 	e.GET("/v1/products/:product", i.safely(i.showProduct))
 
 	e.GET("/queue/:ticket", i.safely(i.showTicket))
-	e.GET("/queue/:ticket/ws", i.work(i.serveWebSocket))
-	e.GET("/queue/:ticket/events", i.work(i.serveEvents))
+	e.GET("/queue/:ticket"+socketPath, i.work(i.serveWebSocket))
+	e.GET("/queue/:ticket"+eventsPath, i.work(i.serveEvents))
 	e.DELETE("/queue/:ticket", i.work(i.leave))
 
 	e.GET("/v1/holds/:request", i.safely(i.showHold))

@@ -17,6 +17,7 @@ import (
 
 	"github.com/anteroomhq/anteroom/internal/allocator"
 	"github.com/anteroomhq/anteroom/internal/board"
+	"github.com/anteroomhq/anteroom/internal/httpserver"
 	"github.com/anteroomhq/anteroom/internal/ingress"
 	"github.com/anteroomhq/anteroom/internal/kafka"
 	"github.com/anteroomhq/anteroom/internal/postgres"
@@ -67,6 +68,7 @@ type service struct {
 	allocator *allocator.Allocator
 	webhooks  *webhook.Dispatcher // nil where nobody is told
 
+	server        server // of the ingress
 	public, admin net.Listener
 	closers       []func() // adapters, in the order of their making
 }
@@ -219,7 +221,8 @@ func (s *service) newIngress(ctx context.Context, topic kafka.Topic) (err error)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errMisuse, err)
 	}
-	return nil
+	s.server, err = newPublicServer(s.ingress.Handler(), s.config.logger)
+	return err
 }
 
 func listen(ctx context.Context, address string) (net.Listener, error) {
@@ -241,9 +244,8 @@ func (s *service) run(ctx context.Context) error {
 	defer stopSupport()
 	defer stopDeciding()
 
-	var servers []*http.Server
-	serve := func(listener net.Listener, handler http.Handler) {
-		server := newServer(handler, s.config.logger)
+	var servers []server
+	serve := func(listener net.Listener, server server) {
 		servers = append(servers, server)
 		group.Go(func() error {
 			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -265,15 +267,15 @@ func (s *service) run(ctx context.Context) error {
 		group.Go(func() error { return s.webhooks.Run(deciding) })
 	}
 	if s.ingress == nil {
-		serve(s.admin, s.allocatorAdmin())
+		serve(s.admin, newServer(s.allocatorAdmin(), s.config.logger))
 	} else {
 		group.Go(func() error { return s.gate.Run(support) })
 		group.Go(func() error { return s.board.Run(support) })
 		if s.tokens != nil {
 			group.Go(func() error { return s.tokens.Run(support) })
 		}
-		serve(s.public, s.ingress.Handler())
-		serve(s.admin, s.ingress.Admin())
+		serve(s.public, s.server)
+		serve(s.admin, newServer(s.ingress.Admin(), s.config.logger))
 	}
 	group.Go(func() error {
 		select {
@@ -304,7 +306,23 @@ func (s *service) run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// newServer makes an HTTP server with the limits that the ingress asks for.
+// server is an HTTP server.
+type server interface {
+	Serve(net.Listener) error
+	Shutdown(context.Context) error
+	Close() error
+}
+
+// newPublicServer makes the server for shoppers, merchants and operators.
+func newPublicServer(handler http.Handler, logger *slog.Logger) (server, error) {
+	return httpserver.New(httpserver.Config{
+		Standard: newServer(handler, logger), Streams: ingress.Streams,
+		BodyTimeout: ingress.BodyTimeout, WriteTimeout: ingress.WriteTimeout,
+	})
+}
+
+// newServer makes a server of net/http with the limits that the ingress asks
+// for.
 func newServer(handler http.Handler, logger *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           handler,

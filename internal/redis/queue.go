@@ -21,6 +21,7 @@ type queue[T any] struct {
 	limit int
 	apart time.Duration // see take
 	taken time.Time     // belongs to the taker: when it took last
+	given []T           // belongs to the taker: what it took last
 	ready chan struct{} // holds one token while there may be something to take
 
 	mu     sync.Mutex
@@ -51,6 +52,7 @@ func (q *queue[T]) push(item T) error {
 // take waits for items and gives the first ones, at most most of them. It gives
 // none when ctx is done. While several wait it takes no sooner than apart after
 // it took last, so that in a crowd more go together; a lone item never waits.
+// The items are the taker's until it takes again.
 func (q *queue[T]) take(ctx context.Context, most int) []T {
 	for ctx.Err() == nil {
 		select {
@@ -106,9 +108,9 @@ func (q *queue[T]) first(most int) []T {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.items) <= most {
-		items := q.items
-		q.items = nil
-		return items
+		clear(q.given)
+		q.given, q.items = q.items, q.given[:0]
+		return q.given
 	}
 	items := q.items[:most:most]
 	q.items = q.items[most:]

@@ -110,7 +110,7 @@ func (c *auditCut) Starts(ctx context.Context, partition int32, oldest sale.Offs
 
 // Requests implements [audit.Cut].
 func (c *auditCut) Requests(ctx context.Context, partition int32) (audit.Rows[sale.Request], error) {
-	return openCursor(ctx, c, rowPage, scanRequest, fmt.Sprintf(selectRequests+`%d ORDER BY cause, request`, partition))
+	return openByCause(ctx, c, partition)
 }
 
 // Results implements [audit.Cut].

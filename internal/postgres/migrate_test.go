@@ -34,7 +34,7 @@ func TestMigrate(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if diff := gocmp.Diff([]string{"00001_ledger.sql", "00002_outbox.sql", "00003_rules.sql", "00004_digests.sql", "00005_retirement.sql"}, applied); diff != "" {
+		if diff := gocmp.Diff([]string{"00001_ledger.sql", "00002_outbox.sql", "00003_rules.sql", "00004_digests.sql", "00005_retirement.sql", "00006_changed.sql"}, applied); diff != "" {
 			t.Errorf("applied (-want +got):\n%s", diff)
 		}
 		check(t, CheckSchema(t.Context(), b.PostgresURL))

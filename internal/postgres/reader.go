@@ -59,14 +59,9 @@ func (r *Reader) snapshot(ctx context.Context, read func(context.Context, pgx.Tx
 	return read(ctx, tx)
 }
 
-// beyond is the cause of the row after the newest limit rows, if so many were
-// caused at or after an offset. Those that were caused after it are the most
-// that can be given without giving half of what one record caused.
 const (
-	requestsBeyond = `SELECT cause FROM requests WHERE partition = $1 AND cause >= $2 ORDER BY cause DESC OFFSET $3 LIMIT 1`
-	resultsBeyond  = `SELECT command FROM results WHERE partition = $1 AND command >= $2 ORDER BY command DESC OFFSET $3 LIMIT 1`
+	resultsBeyond = `SELECT command FROM results WHERE partition = $1 AND command >= $2 ORDER BY command DESC OFFSET $3 LIMIT 1`
 
-	requestsSince   = `SELECT ` + requestColumns + ` FROM requests WHERE partition = $1 AND cause >= $2 ORDER BY request`
 	requestsWaiting = `SELECT request, sale, state, granted FROM requests
 		WHERE partition = $1 AND state IN ('waitlisted', 'reserved')`
 

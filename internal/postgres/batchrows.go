@@ -108,8 +108,14 @@ func (r *batchRows) write(ctx context.Context, tx pgx.Tx) error {
 // and the others as what became of those that are there.
 func (r *batchRows) writeRequests(ctx context.Context, tx pgx.Tx) error {
 	made, changed := r.split()
-	if len(made) > 0 {
-		if _, err := tx.Exec(ctx, insertRequests, requestArguments(r.partition, made)...); err != nil {
+	groups, others := alike(made)
+	for i := range groups {
+		if err := groups[i].insert(ctx, tx, r.partition); err != nil {
+			return refused("writing new requests", err)
+		}
+	}
+	if len(others) > 0 {
+		if _, err := tx.Exec(ctx, insertRequests, requestArguments(r.partition, others)...); err != nil {
 			return refused("writing new requests", err)
 		}
 	}

@@ -29,6 +29,9 @@ const (
 			SELECT partition, $3, $4, $13 FROM moved WHERE $13::bytea IS NOT NULL)
 		INSERT INTO batches (partition, from_offset, to_offset, record_chain, decision_chain, marks)
 		SELECT partition, $3, $4, $10, $11, $12 FROM moved`
+
+	// What a large batch has to be published comes when it is packed.
+	leavePacked = `INSERT INTO outbox (partition, from_offset, to_offset, decisions) VALUES ($1, $2, $3, $4)`
 )
 
 // Commit implements [allocator.Ledger].
@@ -53,16 +56,21 @@ func (o *Owner) commit(ctx context.Context, batch *allocator.Batch) error {
 		// It would not move the row on, so that a second commit would succeed.
 		return fmt.Errorf("%w: it has no records", allocator.ErrRefused)
 	}
+	var decisions []byte // NULL: nothing to publish, or later
+	packed := func() []byte { return nil }
+	switch {
+	case isLarge(batch.Decisions):
+		packed = o.packager.packing(batch.Decisions)
+		defer packed()
+	case len(batch.Decisions) > 0:
+		decisions = batch.Decisions
+	}
 	tx, err := o.pool.begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer end(ctx, tx)
 
-	var decisions []byte // NULL: nothing to publish
-	if len(batch.Decisions) > 0 {
-		decisions = o.packager.pack(batch.Decisions)
-	}
 	marks := batch.Marks
 	if marks == nil {
 		marks = []byte{}
@@ -80,6 +88,12 @@ func (o *Owner) commit(ctx context.Context, batch *allocator.Batch) error {
 	rows := rowsOf(batch)
 	if err := rows.write(ctx, tx); err != nil {
 		return err
+	}
+	if packed := packed(); packed != nil {
+		_, err := tx.Exec(ctx, leavePacked, batch.Partition, int64(batch.From), int64(batch.To), packed)
+		if err != nil {
+			return refused("leaving what is to be published", err)
+		}
 	}
 	if err := tx.Commit(ctx); err != nil {
 		return fmt.Errorf("committing: %w", err)

@@ -18,7 +18,8 @@
 //     claims again and learns from the ledger where it stands.
 //   - A connection that broke is thrown away, and the next call makes another.
 //
-// The goroutines here are those of the pools, which end with Close, and one
-// that a Claim starts for as long as it ends sessions; see frozen.go. All
-// methods may be called from several goroutines.
+// The goroutines here are those of the pools, which end with Close, one that a
+// Claim starts for as long as it ends sessions, see frozen.go, and one in which a
+// Commit compresses what a large batch has to be published. All methods may be
+// called from several goroutines.
 package postgres

@@ -250,10 +250,7 @@ func (p *publisher) step(ctx context.Context) (idle bool, err error) {
 		p.published = committed // the rest had no decisions
 		return true, nil
 	}
-	var lines []byte
-	for _, o := range portion {
-		lines = append(lines, o.Lines...)
-	}
+	lines := linesOf(portion)
 	bounded, cancel := context.WithTimeout(ctx, publishPace)
 	defer cancel()
 	if err := p.decisions.Publish(bounded, p.partition, lines); err != nil {
@@ -263,6 +260,18 @@ func (p *publisher) step(ctx context.Context) (idle bool, err error) {
 	p.last = portion[len(portion)-1].To
 	p.published = p.last
 	return false, nil
+}
+
+// linesOf joins the lines. A crowd's batch is a portion by itself.
+func linesOf(portion []Outgoing) []byte {
+	if len(portion) == 1 {
+		return portion[0].Lines
+	}
+	var lines []byte
+	for _, o := range portion {
+		lines = append(lines, o.Lines...)
+	}
+	return lines
 }
 
 // next gives what is published next, and leaves it in the queue. The caller has

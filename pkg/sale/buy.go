@@ -2,38 +2,39 @@ package sale
 
 // buy decides a request of an open sale. A paused one keeps it for later.
 func (a *application) buy(b Buy) {
-	request := Request{
+	request := &a.asked
+	*request = Request{
 		Offset: a.record.Offset, Sale: None, Product: a.record.Product, Buyer: b.Buyer,
 		Quantity: b.Quantity, AcceptedAt: b.AcceptedAt,
 		State: Queued, First: None, HeldSince: None,
 	}
 	s := a.current(a.record.Product)
 	if s == nil || s.ID != b.Sale {
-		a.move(&request, Rejected, ReasonUnknownSale)
+		a.move(request, Rejected, ReasonUnknownSale)
 		return
 	}
 	request.Sale = s.ID
 	s.Requests++
 
-	has := s.buyers[b.Buyer]
+	has := s.buyer(b.Buyer)
 	switch {
 	case s.Stage == StageScheduled:
-		a.refuse(s, &request, Rejected, ReasonNotOpen)
+		a.refuse(s, request, Rejected, ReasonNotOpen)
 	case s.Stage == StageClosed:
-		a.refuse(s, &request, Rejected, ReasonClosed)
+		a.refuse(s, request, Rejected, ReasonClosed)
 	case b.Quantity < 1 || b.Quantity > s.MaxQuantityPerRequest:
-		a.reject(s, &request, ReasonInvalidQuantity)
-	case has != nil && has.live != None:
+		a.reject(s, request, ReasonInvalidQuantity)
+	case has.live != None:
 		request.First = has.live
 		a.first[request.Offset] = has.live
 		s.kept = append(s.kept, request.Offset)
-		a.reject(s, &request, ReasonDuplicate)
-	case has != nil && has.confirmed+b.Quantity > s.PerBuyerLimit:
-		a.reject(s, &request, ReasonBuyerLimit)
+		a.reject(s, request, ReasonDuplicate)
+	case has.confirmed > 0 && has.confirmed+b.Quantity > s.PerBuyerLimit:
+		a.reject(s, request, ReasonBuyerLimit)
 	case s.Stage == StagePaused:
-		a.park(s, &request)
+		a.park(s, request)
 	default:
-		a.allot(s, &request)
+		a.allot(s, request)
 	}
 	a.touch(s)
 }
@@ -57,7 +58,7 @@ func (a *application) allot(s *saleState, r *Request) {
 // takes its turn, otherwise its hold begins.
 func (a *application) grant(s *saleState, r *Request) {
 	s.Available -= r.Quantity
-	a.keep(s, r)
+	r = a.keep(s, r)
 	if s.Paced() || len(s.turns) > 0 {
 		a.reserve(s, r)
 	} else {
@@ -65,13 +66,18 @@ func (a *application) grant(s *saleState, r *Request) {
 	}
 }
 
-// keep remembers a request that is live.
-func (a *application) keep(s *saleState, r *Request) {
+// keep remembers a request that is live, and gives it as it is remembered.
+func (a *application) keep(s *saleState, r *Request) *Request {
 	if _, waited := a.requests[r.Offset]; !waited {
+		kept := *r
+		r = &kept
 		a.requests[r.Offset] = r
 		s.kept = append(s.kept, r.Offset)
 	}
-	s.buyer(r.Buyer).live = r.Offset
+	has := s.buyer(r.Buyer)
+	has.live = r.Offset
+	s.setBuyer(r.Buyer, has)
+	return r
 }
 
 // refuse tells a request the outcome that its sale's default says, so that it
@@ -101,6 +107,7 @@ func (a *application) reject(s *saleState, r *Request, reason Reason) {
 // drop forgets a request that is live no more and has not bought.
 func (a *application) drop(s *saleState, r *Request) {
 	delete(a.requests, r.Offset)
-	s.buyer(r.Buyer).live = None
-	s.forget(r.Buyer)
+	has := s.buyer(r.Buyer)
+	has.live = None
+	s.setBuyer(r.Buyer, has)
 }

@@ -16,9 +16,10 @@ func (a *application) confirm(c Confirm) {
 		s := a.sales[r.Sale]
 		a.endHold(s, r)
 		s.Confirmed += r.Quantity
-		of := s.buyer(r.Buyer)
-		of.live = None
-		of.confirmed += r.Quantity
+		has := s.buyer(r.Buyer)
+		has.live = None
+		has.confirmed += r.Quantity
+		s.setBuyer(r.Buyer, has)
 		r.Payment = c.PaymentReference
 		a.move(r, Confirmed, "")
 		a.serve(s) // units may have been kept in the hope of this one
@@ -92,8 +93,9 @@ func (a *application) takeBack(t Return) {
 		s := a.sales[r.Sale]
 		s.Confirmed -= r.Quantity
 		s.Available += r.Quantity
-		s.buyer(r.Buyer).confirmed -= r.Quantity
-		s.forget(r.Buyer)
+		has := s.buyer(r.Buyer)
+		has.confirmed -= r.Quantity
+		s.setBuyer(r.Buyer, has)
 		delete(a.requests, r.Offset)
 		a.ended[r.Offset] = Returned
 		a.move(r, Returned, "")

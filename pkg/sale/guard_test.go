@@ -80,9 +80,9 @@ func TestEndedSalesForget(t *testing.T) {
 		}
 	}
 	s := p.sales[1]
-	if len(s.waitlist)+len(s.parked)+len(s.turns)+len(s.holds)+len(s.buyers)+len(p.requests)+len(p.paced)+len(p.unstarted) != 0 {
+	if len(s.waitlist)+len(s.parked)+len(s.turns)+int(s.holding)+len(s.buyers)+len(p.requests)+len(p.paced)+len(p.unstarted) != 0 {
 		t.Errorf("%d wait, %d are parked, %d have turns, %d hold, %d buyers, %d requests, %d paced sales, %d unstarted holds",
-			len(s.waitlist), len(s.parked), len(s.turns), len(s.holds), len(s.buyers), len(p.requests), len(p.paced), len(p.unstarted))
+			len(s.waitlist), len(s.parked), len(s.turns), s.holding, len(s.buyers), len(p.requests), len(p.paced), len(p.unstarted))
 	}
 }
 
@@ -130,9 +130,9 @@ func TestRetiredSalesTakeNoMemory(t *testing.T) {
 		if s.RetiredAt != now {
 			t.Fatalf("sale %d is %+v", of, s.Sale)
 		}
-		if len(s.buyers)+len(s.kept)+len(s.holds)+len(s.waitlist)+len(s.parked)+len(s.turns) != 0 {
+		if len(s.buyers)+len(s.kept)+int(s.holding)+len(s.waitlist)+len(s.parked)+len(s.turns) != 0 {
 			t.Errorf("the sale has %d buyers, %d requests, %d holds, %d that wait, %d parked, %d turns",
-				len(s.buyers), len(s.kept), len(s.holds), len(s.waitlist), len(s.parked), len(s.turns))
+				len(s.buyers), len(s.kept), s.holding, len(s.waitlist), len(s.parked), len(s.turns))
 		}
 		if len(p.requests) != 1 || p.requests[kept] == nil || len(p.ended)+len(p.first)+len(p.paced)+len(p.starts)+len(p.unstarted)+len(p.due) != 0 {
 			t.Fatalf("%d requests, %d ended, %d duplicates, %d paced sales, %d starts, %d unstarted holds, %d due",

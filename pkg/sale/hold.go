@@ -6,7 +6,7 @@ import "fmt"
 // start that follows: see tick.
 func (a *application) hold(s *saleState, r *Request) {
 	s.Held += r.Quantity
-	s.holds[r.Offset] = true
+	s.holding++
 	r.HeldSince = a.record.Offset
 	if s.Rules != rulesFirst {
 		r.HoldFor = Time(s.HoldSeconds * 1000)
@@ -46,7 +46,7 @@ func (a *application) free(r *Request, to State, reason Reason) {
 // endHold takes a request's hold away.
 func (a *application) endHold(s *saleState, r *Request) {
 	s.Held -= r.Quantity
-	delete(s.holds, r.Offset)
+	s.holding--
 	a.finish(r)
 }
 

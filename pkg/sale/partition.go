@@ -39,6 +39,8 @@ type Partition struct {
 	begun     []int      // how many holds that each start began still run
 	unstarted []*Request // in the order of their holds; some may have left that state
 	due       dueQueue
+
+	asked Request // that is being decided, in memory that is used again: keep makes it last
 }
 
 // New makes the state of a partition without records.

@@ -3,8 +3,8 @@ package sale
 // park keeps a request until its sale goes on.
 func (a *application) park(s *saleState, r *Request) {
 	s.Parked++
+	r = a.keep(s, r)
 	s.parked.add(r)
-	a.keep(s, r)
 	a.note(r)
 }
 
@@ -75,8 +75,10 @@ func (a *application) endPause(s *saleState, next Stage) {
 	pauses[len(pauses)-1].To = a.now
 	s.Pauses, s.Stage = pauses, next
 	s.Pace = Pace{At: a.now}
-	for offset := range s.holds { // in any order: the queue has one of its own
-		a.awaitEnd(s, a.requests[offset])
+	for _, offset := range s.kept {
+		if r := a.requests[offset]; r != nil && r.State == Held {
+			a.awaitEnd(s, r)
+		}
 	}
 }
 

@@ -51,7 +51,7 @@ func (a *application) retire(s *saleState) {
 		delete(a.ended, offset)
 		delete(a.first, offset)
 	}
-	s.kept, s.buyers, s.holds = nil, nil, nil
+	s.kept, s.buyers = nil, nil
 	s.waitlist, s.parked, s.turns = nil, nil, nil
 	a.unstarted = slices.DeleteFunc(a.unstarted, func(r *Request) bool { return r.Sale == s.ID })
 	a.touch(s)

@@ -90,12 +90,14 @@ func (p *Partition) restore(r Request) error {
 		return fmt.Errorf("unknown state %q", r.State)
 	}
 	p.requests[r.Offset] = &r
-	of := s.buyer(r.Buyer)
+	has := s.buyer(r.Buyer)
 	if r.State == Confirmed {
-		of.confirmed += r.Quantity
+		has.confirmed += r.Quantity
+		s.setBuyer(r.Buyer, has)
 		return nil
 	}
-	of.live = r.Offset
+	has.live = r.Offset
+	s.setBuyer(r.Buyer, has)
 	switch r.State {
 	case Queued:
 		s.parked = append(s.parked, &r)
@@ -104,7 +106,7 @@ func (p *Partition) restore(r Request) error {
 	case Reserved:
 		s.turns = append(s.turns, &r)
 	case Held:
-		s.holds[r.Offset] = true
+		s.holding++
 		i, begun := p.starts.find(r.HeldSince)
 		if !begun {
 			p.unstarted = append(p.unstarted, &r)
@@ -127,8 +129,10 @@ func (p *Partition) checkCounts(s *saleState) error {
 	for _, r := range s.turns {
 		reserved += r.Quantity
 	}
-	for offset := range s.holds {
-		held += p.requests[offset].Quantity
+	for _, offset := range s.kept {
+		if r := p.requests[offset]; r != nil && r.State == Held {
+			held += r.Quantity
+		}
 	}
 	for _, of := range s.buyers {
 		confirmed += of.confirmed

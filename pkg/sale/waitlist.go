@@ -3,8 +3,8 @@ package sale
 // wait puts a request into the waitlist.
 func (a *application) wait(s *saleState, r *Request) {
 	s.Waitlisted++
+	r = a.keep(s, r)
 	s.waitlist.add(r)
-	a.keep(s, r)
 	a.move(r, Waitlisted, "")
 }
 

@@ -56,7 +56,7 @@ func (a *application) openWindows() {
 
 // hasRoom reports whether one more request may hold.
 func (s *saleState) hasRoom() bool {
-	return s.Stage != StagePaused && (s.MaxActiveHolds == 0 || int64(len(s.holds)) < s.MaxActiveHolds)
+	return s.Stage != StagePaused && (s.MaxActiveHolds == 0 || s.holding < s.MaxActiveHolds)
 }
 
 // nextWindow gives the log time from which on a tick opens a window, or false

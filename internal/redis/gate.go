@@ -22,7 +22,7 @@ const (
 	// later than that is told of the first request by the core.
 	hintLife = 15 * time.Minute
 
-	maxBatch = 512    // buyers in a script call, hints in a round trip
+	maxBatch = 2_048  // buyers in a script call, hints in a round trip
 	maxAsks  = 16_384 // that wait; more are better served without Redis
 
 	// maxWait is how long an ask may wait for its turn. Then it is answered with

@@ -39,7 +39,7 @@ func (s *benchStack) describe(ctx context.Context) (report.Environment, error) {
 	environment.Settings = append(environment.Settings,
 		report.Setting{Name: "kafka", Value: "one broker, one replica, acks=all, the page cache and no fsync; -Xmx1g"},
 		report.Setting{Name: "redis", Value: "one server, nothing kept on disk"},
-		report.Setting{Name: "anteroom, rivals, generator", Value: "GOGC between 100 and 400, so that about 64 MB are allocated between collections"},
+		report.Setting{Name: "anteroom, rivals, generator", Value: fmt.Sprintf("GOGC between %d and %d, so that about %d MiB are allocated between collections", leastGOGC, mostGOGC, betweenCollections>>20)},
 	)
 	if err := errors.Join(errs...); err != nil {
 		return environment, fmt.Errorf("describing the machine: %w", err)

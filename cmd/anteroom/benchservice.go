@@ -39,7 +39,7 @@ type benchService struct {
 func (s *benchStack) Service(ctx context.Context, config bench.ServiceConfig) (_ bench.Service, err error) {
 	name := s.name()
 	w := &benchService{
-		stack: s, processes: make(map[string]*devstack.Program), admins: make(map[string]string),
+		stack: s, processes: make(map[string]*devstack.Program), admins: make(map[string]string), ends: []func() error{s.empty},
 		topic: kafka.Config{Brokers: s.brokers(), Topic: strings.ReplaceAll(name, "_", "."), SingleBroker: true, Partitions: config.Partitions},
 	}
 	defer func() {

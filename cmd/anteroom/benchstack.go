@@ -26,8 +26,8 @@ import (
 
 // benchStack starts what is measured, as processes of this program, on real
 // backends. It makes a topic and a database for each, and removes them
-// afterwards. All share one Redis, where keys carry the log's id; what is left of
-// earlier rounds there ends by itself, and counts in Redis' memory until then.
+// afterwards. All share one Redis, where keys carry the log's id. One that was
+// started here is emptied after each; in another what is left ends by itself.
 type benchStack struct {
 	self     string // this program
 	folder   string // for logs
@@ -37,6 +37,7 @@ type benchStack struct {
 	run      string // tells runs on the same servers apart
 
 	kafka, redis, postgres string
+	empty                  func() error // of what is left in Redis
 	pids                   map[string]int
 	ends                   []func() error // of what was started here
 
@@ -58,6 +59,7 @@ func newBenchStack(ctx context.Context, c *benchCommand) (_ *benchStack, err err
 	s := &benchStack{
 		self: self, libs: c.KafkaLibs, profiles: c.Profile, secrets: secrets, run: strconv.FormatInt(time.Now().UnixMilli(), 36),
 		kafka: c.Kafka, redis: c.Redis, postgres: c.Postgres, pids: make(map[string]int),
+		empty: func() error { return nil }, // it is somebody's
 	}
 	defer func() {
 		if err != nil {
@@ -83,6 +85,11 @@ func newBenchStack(ctx context.Context, c *benchCommand) (_ *benchStack, err err
 		}
 		s.redis, s.pids["redis"] = redis.URL, redis.PID()
 		s.ends = append(s.ends, redis.Close)
+		s.empty = func() error {
+			ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+			defer cancel()
+			return redis.Empty(ctx)
+		}
 	}
 	if s.postgres == local {
 		postgres, err := devstack.StartPostgres(ctx, devstack.PostgresConfig{Durable: true})
@@ -175,7 +182,7 @@ type benchRival struct {
 
 // Rival is bench.Stack's.
 func (s *benchStack) Rival(ctx context.Context, config rival.Config, commitDelay time.Duration) (_ bench.Rival, err error) {
-	r := &benchRival{}
+	r := &benchRival{ends: []func() error{s.empty}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.Close())

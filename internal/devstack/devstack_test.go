@@ -108,6 +108,24 @@ func TestRedis(t *testing.T) {
 	wantGone(t, server.temporary)
 }
 
+func TestRedisIsEmptied(t *testing.T) {
+	t.Parallel()
+	if _, err := LookRedis(); err != nil {
+		skipOrFail(t, err)
+	}
+	server, err := StartRedis(t.Context(), RedisConfig{})
+	check(t, err)
+	t.Cleanup(func() { check(t, server.Close()) })
+	client := redisClient(t, server.URL)
+	check(t, client.Set(t.Context(), "left", "yes", 0).Err())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	check(t, server.Empty(ctx))
+	if n := client.DBSize(t.Context()).Val(); n != 0 {
+		t.Errorf("%d keys are left", n)
+	}
+}
+
 func TestPostgres(t *testing.T) {
 	t.Parallel()
 	server, err := StartPostgres(t.Context(), PostgresConfig{})

@@ -73,11 +73,18 @@ func StartRedis(ctx context.Context, config RedisConfig) (*Redis, error) {
 	return r, nil
 }
 
-// ping speaks the protocol by hand, because the client library writes every
-// refused connection to standard error, and refusals are expected here.
 func (r *Redis) ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
+	return r.ask(ctx, "PING", "+PONG") // while it reads its data: -LOADING
+}
+
+// Empty removes all keys of all databases. ctx needs a deadline.
+func (r *Redis) Empty(ctx context.Context) error { return r.ask(ctx, "FLUSHALL", "+OK") }
+
+// ask speaks the protocol by hand, because the client library writes every
+// refused connection to standard error, and refusals are expected here.
+func (r *Redis) ask(ctx context.Context, command, want string) error {
 	var dialer net.Dialer
 	connection, err := dialer.DialContext(ctx, "tcp", r.address)
 	if err != nil {
@@ -88,15 +95,15 @@ func (r *Redis) ping(ctx context.Context) error {
 	if err := connection.SetDeadline(deadline); err != nil {
 		return fmt.Errorf("setting redis's deadline: %w", err)
 	}
-	if _, err := connection.Write([]byte("PING\r\n")); err != nil {
-		return fmt.Errorf("pinging redis: %w", err)
+	if _, err := connection.Write([]byte(command + "\r\n")); err != nil {
+		return fmt.Errorf("asking redis: %w", err)
 	}
 	answer, err := bufio.NewReader(connection).ReadString('\n')
 	if err != nil {
-		return fmt.Errorf("pinging redis: %w", err)
+		return fmt.Errorf("asking redis: %w", err)
 	}
-	if answer != "+PONG\r\n" { // while it reads its data: -LOADING
-		return fmt.Errorf("pinging redis: it answers %q", answer)
+	if answer != want+"\r\n" {
+		return fmt.Errorf("redis answers %s with %q", command, answer)
 	}
 	return nil
 }

@@ -51,7 +51,14 @@ func (c *benchRivalCommand) Run(ctx context.Context, t terminal) (err error) {
 	if err != nil {
 		return err
 	}
-	return serveUntil(ctx, newServer(reportBeside(config.Kind, served), c.logger(t)), listener)
+	handler, logger := reportBeside(config.Kind, served), c.logger(t)
+	var by server = newServer(handler, logger)
+	if config.AsAnteroom {
+		if by, err = newPublicServer(handler, logger); err != nil {
+			return err
+		}
+	}
+	return serveUntil(ctx, by, listener)
 }
 
 // reportBeside serves the rival, and its report.
@@ -80,7 +87,7 @@ func reportBeside(kind rival.Kind, served *rival.Rival) http.Handler {
 }
 
 // serveUntil serves until ctx is done, and then ends in order.
-func serveUntil(ctx context.Context, server *http.Server, listener net.Listener) error {
+func serveUntil(ctx context.Context, server server, listener net.Listener) error {
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	select {

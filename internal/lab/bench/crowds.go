@@ -18,6 +18,7 @@ func million(of size) scenario {
 			c.line(),
 			c.sold("anteroom_door", "anteroom as shipped, the door refuses the late", client.NewSale{Quantity: 2}),
 			echo(c, func(a *canned) rival.Canned { return a.accepted }),
+			echoAsAnteroom(c, func(a *canned) rival.Canned { return a.accepted }),
 		},
 	}
 }
@@ -38,6 +39,7 @@ func burst(of size) scenario {
 			s.arms = append(s.arms, against(c, kind))
 		}
 	}
+	s.arms = append(s.arms, againstAsAnteroom(c, rival.RedisThenDB))
 	return s
 }
 

@@ -24,8 +24,10 @@ type named struct {
 func results() []named {
 	all := []named{
 		{name: "pipeline_vs_bare_echo", scenario: "million", arm: "anteroom", figure: "accepted_per_second", by: "bare_echo", reach: ">= 0.5"},
+		{name: "pipeline_vs_bare_echo_on_our_server", scenario: "million", arm: "anteroom", figure: "accepted_per_second", by: "bare_echo" + asAnteroom},
 		{name: "door_vs_bare_echo", scenario: "million", arm: "anteroom_door", figure: "answered_per_second", by: "bare_echo"},
 		{name: "burst_vs_redis_then_db", scenario: "burst", arm: "anteroom", figure: "decided_per_second", by: string(rival.RedisThenDB), reach: ">= 1"},
+		{name: "burst_vs_redis_then_db_on_our_server", scenario: "burst", arm: "anteroom", figure: "decided_per_second", by: string(rival.RedisThenDB) + asAnteroom},
 		{name: "burst_door_vs_redis_then_db", scenario: "burst", arm: "anteroom_door", figure: "decided_per_second", by: string(rival.RedisThenDB)},
 		{name: "contended_bare_echo_vs_redis_then_db", scenario: "contended", arm: "bare_echo", figure: "decided_per_second", by: string(rival.RedisThenDB), about: "contended: what answers alone would allow / redis_then_db: no ratio can be higher"},
 		{name: "drain_decisions_per_second", scenario: "drain", arm: "losers", figure: "decisions_per_second", unit: "1/s", reach: ">= 700000"},

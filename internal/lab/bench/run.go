@@ -44,7 +44,7 @@ func CheckNames(only []string) error {
 
 // warmUp is how many buys the JVM gets before anything is measured.
 const (
-	warmUp      = 500_000
+	warmUp      = 1_500_000
 	quickWarmUp = 50_000
 )
 

@@ -38,15 +38,38 @@ func Names() []string {
 
 // echo is the arm that answers the same bytes and does nothing else.
 func echo(c clicks, answer func(*canned) rival.Canned) arm {
-	return arm{"bare_echo", "an echo handler that answers the same bytes", func(ctx context.Context, t *trial) error {
-		return c.atRival(ctx, t, rival.Config{Kind: rival.BareEcho, Canned: map[string]rival.Canned{rival.BuyRoute: answer(t.canned)}})
-	}}
+	return arm{"bare_echo", "an echo handler that answers the same bytes", echoing(c, rival.Config{}, answer)}
+}
+
+// echoAsAnteroom is the same behind anteroom's HTTP server.
+func echoAsAnteroom(c clicks, answer func(*canned) rival.Canned) arm {
+	return arm{"bare_echo" + asAnteroom, "the same handler behind anteroom's HTTP server", echoing(c, rival.Config{AsAnteroom: true}, answer)}
+}
+
+// asAnteroom ends the names of rivals that anteroom's HTTP server serves: what
+// is left of a ratio against them is not the server's.
+const asAnteroom = "_on_our_server"
+
+func echoing(c clicks, config rival.Config, answer func(*canned) rival.Canned) func(context.Context, *trial) error {
+	config.Kind = rival.BareEcho
+	return func(ctx context.Context, t *trial) error {
+		config := config
+		config.Canned = map[string]rival.Canned{rival.BuyRoute: answer(t.canned)}
+		return c.atRival(ctx, t, config)
+	}
 }
 
 // against is the arm of a rival.
 func against(c clicks, kind rival.Kind) arm {
 	return arm{string(kind), rivals[kind], func(ctx context.Context, t *trial) error {
 		return c.atRival(ctx, t, rival.Config{Kind: kind, Units: c.units})
+	}}
+}
+
+// againstAsAnteroom is the same behind anteroom's HTTP server.
+func againstAsAnteroom(c clicks, kind rival.Kind) arm {
+	return arm{string(kind) + asAnteroom, rivals[kind] + ", behind anteroom's HTTP server", func(ctx context.Context, t *trial) error {
+		return c.atRival(ctx, t, rival.Config{Kind: kind, Units: c.units, AsAnteroom: true})
 	}}
 }
 

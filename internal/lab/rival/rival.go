@@ -19,6 +19,10 @@ type Config struct {
 	Product     string
 	Units       int64
 	Pool        int // connections to Postgres; 0: as many as were fastest
+	// AsAnteroom has it served by anteroom's HTTP server. A rival is served by
+	// net/http, as people serve echo.
+	AsAnteroom bool
+
 	// Canned is what BareEcho answers, by route: BuyRoute and QueueRoute.
 	Canned map[string]Canned
 

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // state is what a connection does. It decides what a sweep looks for.
@@ -31,7 +32,7 @@ type connection struct {
 
 	mu     sync.Mutex
 	state  state
-	until  int64              // ns since 1970, after which it has lasted too long; in serving, from when on the client may have left
+	until  time.Duration      // since the server was made: it has lasted too long then; in serving, when to look for the client
 	cancel context.CancelFunc // in serving
 }
 
@@ -52,7 +53,7 @@ func (s *Server) newConnection(accepted net.Conn) (*connection, bool) {
 }
 
 // enter goes to another state, unless the connection has been closed.
-func (c *connection) enter(next state, until int64, cancel context.CancelFunc) bool {
+func (c *connection) enter(next state, until time.Duration, cancel context.CancelFunc) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state == ended {
@@ -91,16 +92,18 @@ func (c *connection) end() {
 
 // sweep closes a connection that has lasted too long, and cancels the call of a
 // client that has left.
-func (c *connection) sweep(now int64) {
+func (c *connection) sweep(now time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.state == ended || now < c.until:
 	case c.state != serving:
 		c.end()
-	case c.cancel != nil && c.left():
+	case c.left():
 		c.cancel()
-		c.cancel = nil
+		fallthrough
+	default:
+		c.until = now + lookEvery
 	}
 }
 
@@ -116,6 +119,8 @@ func (c *connection) left() (left bool) {
 }
 
 const (
+	lookEvery = time.Second // for a client that may have left
+
 	bufferSize = 8 << 10
 	mostPieces = 16 // in which a request may come; it is looked at from its beginning after each
 	leastBegun = 4  // bytes with which a request begins that is not a connection's first, as net/http has it
@@ -176,9 +181,15 @@ func (b *inbox) release() {
 }
 
 // serve answers one request after another, until the connection ends or says
-// something that is for net/http.
+// something that is for net/http. A panic ends the connection alone.
 func (c *connection) serve() {
 	defer c.server.remove(c)
+	defer c.cut() // unless it has ended
+	defer func() {
+		if reason := recover(); reason != nil && reason != http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
+			c.server.log.Printf("httpserver: panic serving %s: %v\n%s", c.peer, reason, debug.Stack())
+		}
+	}()
 	var in inbox
 	defer func() {
 		in.filled = 0
@@ -187,7 +198,9 @@ func (c *connection) serve() {
 	fill := in.fill
 	for {
 		if err := c.raw.Read(fill); err != nil || in.err != nil {
-			c.endOfInput(&in, err)
+			if err == nil && errors.Is(in.err, io.EOF) && in.filled > 0 {
+				c.handOver(&in) // what it means to leave amid a request is for net/http
+			}
 			return
 		}
 		if !in.begun() {
@@ -208,20 +221,9 @@ func (c *connection) serve() {
 			return
 		}
 		if c.server.closing.Load() { // it may not have seen that this one waits
-			c.cut()
 			return
 		}
 	}
-}
-
-// endOfInput ends a connection from which no more can be read. What a client
-// means that leaves in the middle of a request is for net/http.
-func (c *connection) endOfInput(in *inbox, err error) {
-	if err == nil && errors.Is(in.err, io.EOF) && in.filled > 0 {
-		c.handOver(in)
-		return
-	}
-	c.cut()
 }
 
 // answerAll answers the requests that are whole, and reports whether more may
@@ -255,7 +257,6 @@ func (c *connection) answerAll(in *inbox) bool {
 		in.after, in.pieces, in.headed = t.request.Method, 1, false
 		in.drop(used)
 		if !c.answer(t) {
-			c.cut()
 			return false
 		}
 		if in.begun() && !c.enter(reading, c.server.within(c.server.headTimeout), nil) {
@@ -272,19 +273,17 @@ func (c *connection) handOver(in *inbox) {
 	}
 }
 
-// answer serves a request, and reports whether another may follow.
+// answer serves a request, and reports whether another may follow. Where the
+// handler panics the turn is not used again: it may be in somebody's hands.
 func (c *connection) answer(t *turn) bool {
 	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	if !c.enter(serving, c.server.within(0), cancel) {
-		cancel()
 		return false
 	}
 	t.request.RemoteAddr = c.peer
-	returned := c.call(t, t.request.WithContext(ctx))
+	c.server.handler.ServeHTTP(t, t.request.WithContext(ctx))
 	cancel()
-	if !returned {
-		return false // the turn may still be in somebody's hands
-	}
 	if c.server.closing.Load() {
 		t.close = true
 	}
@@ -295,18 +294,4 @@ func (c *connection) answer(t *turn) bool {
 	_, err := c.socket.Write(answer)
 	t.release()
 	return err == nil && !last
-}
-
-// call calls the handler. It is false after a panic.
-func (c *connection) call(t *turn, r *http.Request) (ok bool) {
-	defer func() {
-		if ok {
-			return
-		}
-		if reason := recover(); reason != http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
-			c.server.log.Printf("httpserver: panic serving %s: %v\n%s", c.peer, reason, debug.Stack())
-		}
-	}()
-	c.server.handler.ServeHTTP(t, r)
-	return true
 }

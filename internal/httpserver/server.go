@@ -14,8 +14,8 @@ import (
 // Config says what a server works with.
 type Config struct {
 	// Standard serves what this server does not. Its handler, its log and its
-	// ReadHeaderTimeout and IdleTimeout are this server's, too; both must be set.
-	// Serve and Shutdown call it.
+	// ReadHeaderTimeout and IdleTimeout are this server's, too, and must be set.
+	// This server calls its methods, and nobody else does.
 	Standard *http.Server
 
 	// Streams reports whether the calls of a path need the connection itself, to
@@ -52,7 +52,8 @@ type Server struct {
 	writeTimeout time.Duration
 
 	handed handed
-	now    atomic.Int64 // ns since 1970, up to a sweep old
+	made   time.Time
+	now    atomic.Int64 // see clock
 	date   atomic.Pointer[string]
 
 	closing atomic.Bool // set under mu
@@ -72,7 +73,7 @@ func New(config Config) (*Server, error) {
 		standard: config.Standard, handler: config.Standard.Handler, streams: config.Streams, log: config.Standard.ErrorLog,
 		headTimeout: config.Standard.ReadHeaderTimeout, idleTimeout: config.Standard.IdleTimeout,
 		bodyTimeout: config.BodyTimeout, writeTimeout: config.WriteTimeout,
-		handed:      newHanded(),
+		handed: newHanded(), made: time.Now(),
 		connections: make(map[*connection]struct{}), gone: make(chan struct{}),
 	}
 	if s.log == nil {
@@ -166,7 +167,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return s.standard.Shutdown(ctx)
 }
 
-// Close closes all connections that net/http has not handed on.
+// Close closes all connections but those that a handler has hijacked.
 func (s *Server) Close() error {
 	s.stop((*connection).cut)
 	return s.standard.Close()

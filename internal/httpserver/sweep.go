@@ -18,7 +18,7 @@ func (s *Server) sweep() {
 			s.tick(now)
 			s.mu.Lock()
 			for c := range s.connections {
-				c.sweep(now.UnixNano())
+				c.sweep(s.clock())
 			}
 			s.mu.Unlock()
 		case <-s.handed.done:
@@ -29,12 +29,14 @@ func (s *Server) sweep() {
 
 // tick sets what is read for every answer. What it says is up to a sweep old.
 func (s *Server) tick(now time.Time) {
-	s.now.Store(now.UnixNano())
+	s.now.Store(int64(now.Sub(s.made)))
 	line := "Date: " + now.UTC().Format(http.TimeFormat) + "\r\n"
 	s.date.Store(&line)
 }
 
-// within is a moment that is no earlier than so far from now.
-func (s *Server) within(wait time.Duration) int64 {
-	return s.now.Load() + int64(wait+sweepEvery)
-}
+// clock is the time since the server was made, up to a sweep old. A wall clock
+// that is put forward must not end connections.
+func (s *Server) clock() time.Duration { return time.Duration(s.now.Load()) }
+
+// within is a time that is no earlier than so far from now.
+func (s *Server) within(wait time.Duration) time.Duration { return s.clock() + wait + sweepEvery }

@@ -23,14 +23,19 @@ type queue[T any] struct {
 	taken time.Time     // belongs to the taker: when it took last
 	given []T           // belongs to the taker: what it took last
 	ready chan struct{} // holds one token while there may be something to take
+	crowd chan struct{} // holds one token when a crowd has come together
 
 	mu     sync.Mutex
 	items  []T
 	closed bool
 }
 
+// crowd is how many items are enough to be sent together: with more the cost of
+// each hardly falls, and who has come first waits.
+const crowd = 128
+
 func newQueue[T any](limit int, apart time.Duration) *queue[T] {
-	return &queue[T]{limit: limit, apart: apart, ready: make(chan struct{}, 1)}
+	return &queue[T]{limit: limit, apart: apart, ready: make(chan struct{}, 1), crowd: make(chan struct{}, 1)}
 }
 
 // push adds an item and never waits: it fails when limit items wait already,
@@ -46,13 +51,19 @@ func (q *queue[T]) push(item T) error {
 	}
 	q.items = append(q.items, item)
 	q.signal()
+	if len(q.items) == crowd {
+		select {
+		case q.crowd <- struct{}{}:
+		default: // nobody has waited for the last one
+		}
+	}
 	return nil
 }
 
 // take waits for items and gives the first ones, at most most of them. It gives
 // none when ctx is done. While several wait it takes no sooner than apart after
-// it took last, so that in a crowd more go together; a lone item never waits.
-// The items are the taker's until it takes again.
+// it took last, so that more go together, unless a crowd has come by then; a lone
+// item never waits. The items are the taker's until it takes again.
 func (q *queue[T]) take(ctx context.Context, most int) []T {
 	for ctx.Err() == nil {
 		select {
@@ -76,13 +87,19 @@ func (q *queue[T]) gather(ctx context.Context, most int) bool {
 	if left <= 0 {
 		return true
 	}
-	if waiting := q.waiting(); waiting < 2 || waiting >= most {
+	select {
+	case <-q.crowd: // it may be gone
+	default:
+	}
+	if waiting := q.waiting(); waiting < 2 || waiting >= min(most, crowd) {
 		return true
 	}
 	timer := time.NewTimer(left)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		return true
+	case <-q.crowd:
 		return true
 	case <-ctx.Done():
 		return false

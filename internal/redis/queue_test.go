@@ -50,3 +50,27 @@ func TestACrowdIsGathered(t *testing.T) {
 		}
 	})
 }
+
+func TestACrowdIsEnough(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const apart = time.Second
+		q := newQueue[int](10*crowd, apart)
+		push := func(n int) {
+			for i := range n {
+				check(t, q.push(i))
+			}
+		}
+		for range 2 { // what is left of the first time does not count
+			push(crowd)
+			q.take(t.Context(), 10*crowd)
+			push(2)
+			time.AfterFunc(apart/4, func() { push(crowd - 3) })
+			time.AfterFunc(apart/2, func() { push(1) })
+			began := time.Now()
+			if got, took := q.take(t.Context(), 10*crowd), time.Since(began); len(got) != crowd || took != apart/2 {
+				t.Errorf("took %d after %v, want %d after %v", len(got), took, crowd, apart/2)
+			}
+		}
+	})
+}

@@ -230,6 +230,18 @@ func (p *process) signal(s syscall.Signal) {
 	}
 }
 
+// freeze stops the process, and waits until it has: a busy machine lets it run
+// on for some milliseconds after the signal.
+func (p *process) freeze() {
+	p.t.Helper()
+	p.signal(syscall.SIGSTOP)
+	await(p.t, "the process to stand still", func() bool {
+		var status syscall.WaitStatus
+		pid, err := syscall.Wait4(p.command.Process.Pid, &status, syscall.WUNTRACED|syscall.WNOHANG, nil)
+		return err == nil && pid != 0 && status.Stopped()
+	})
+}
+
 // metric gives the sum of a metric's samples, as this process shows it.
 func (p *process) metric(name string) float64 {
 	p.t.Helper()

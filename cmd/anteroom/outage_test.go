@@ -276,7 +276,7 @@ func TestOwnerDiesBeforeItsTick(t *testing.T) {
 	await(t, "the owner's commit", func() bool {
 		return devstacktest.Count(t, w.postgres, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'") > 0
 	})
-	owner.signal(syscall.SIGSTOP)
+	owner.freeze()
 	release()
 	await(t, "the hold in the ledger", func() bool {
 		return devstacktest.Count(t, w.postgres, "SELECT count(*) FROM requests WHERE state = 'held'") == 1

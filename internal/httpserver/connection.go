@@ -133,7 +133,6 @@ var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 type inbox struct {
 	buffer *[bufferSize]byte
 	filled int
-	got    int // by the last read
 	err    error
 
 	after  string // the method of the request before
@@ -160,8 +159,8 @@ func (b *inbox) fill(fd uintptr) bool {
 		case err == nil && n == 0:
 			err = io.EOF
 		}
-		b.got, b.err = max(n, 0), err
-		b.filled += b.got
+		b.err = err
+		b.filled += max(n, 0)
 		return true
 	}
 }

@@ -126,7 +126,6 @@ func (t *turn) parse(from []byte) (int, verdict) {
 type head struct {
 	host   []byte
 	length int
-	sized  bool // there is a length
 	names  [mostHeaders]string
 	values [mostHeaders][]byte
 	count  int
@@ -231,8 +230,9 @@ func (t *turn) parseHeader(line []byte, h *head) bool {
 	return h.add(name, value)
 }
 
+// parseLength reads a length; add refuses a second one.
 func (*turn) parseLength(value []byte, h *head) bool {
-	if h.sized || len(value) < 1 || len(value) > 4 || value[0] == '0' && len(value) > 1 {
+	if len(value) < 1 || len(value) > 4 || value[0] == '0' && len(value) > 1 {
 		return false
 	}
 	for _, c := range value {
@@ -241,7 +241,6 @@ func (*turn) parseLength(value []byte, h *head) bool {
 		}
 		h.length = h.length*10 + int(c-'0')
 	}
-	h.sized = true
 	return h.length <= mostBody
 }
 

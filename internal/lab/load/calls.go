@@ -19,40 +19,32 @@ type call func(ctx context.Context, number int, s *sample)
 // each makes a call for every arrival, over the phase's connections. begin
 // gives what one of them does, and how it ends.
 func (p *phaseRun) each(ctx context.Context, of *arrivals, begin func(n int) (call, func())) {
+	line := &lineup{phaseRun: p, arrivals: of}
 	var workers sync.WaitGroup
+	line.start(ctx, &workers)
 	for n := range p.phase.Connections {
 		workers.Go(func() {
 			do, end := begin(n)
 			defer end()
-			p.work(ctx, of, do)
+			p.work(ctx, line, do)
 		})
 	}
 	workers.Wait()
-	if ctx.Err() != nil {
-		p.tally.noteUnsent(of.overdue(p.elapsed()))
-	}
 }
 
-func (p *phaseRun) work(ctx context.Context, of *arrivals, do call) {
+func (p *phaseRun) work(ctx context.Context, line *lineup, do call) {
 	notes := p.tally.recorder()
 	defer notes.flush()
-	sleep := newSleeper()
-	defer sleep.stop()
+	place := make(chan arrival, 1)
 	for ctx.Err() == nil {
-		now := p.elapsed()
-		number, due, more := of.next(now)
+		a, more := line.next(place)
 		if !more {
 			return
 		}
-		s := sample{due: due, waited: max(now-due, 0)}
-		switch {
-		case due > now && !sleep.until(ctx, p.began.Add(due)):
-			s.at, s.failure = p.elapsed(), ErrorNotSent
-		case of.open() && now-due > p.phase.Patience:
-			s.at, s.failure = now, ErrorLate
-		default:
+		s, goes := line.sample(ctx, a)
+		if goes {
 			s.sent = p.elapsed()
-			do(ctx, number, &s)
+			do(ctx, a.number, &s)
 		}
 		notes.note(s)
 	}

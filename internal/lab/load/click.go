@@ -15,7 +15,7 @@ import (
 // clicks is a phase of clicks.
 type clicks struct {
 	*phaseRun
-	arrivals  *arrivals
+	line      *lineup
 	followers *followers // nil where nobody has anything to do after the click
 }
 
@@ -31,13 +31,19 @@ type phaseRun struct {
 // elapsed is the time since the phase began.
 func (p *phaseRun) elapsed() time.Duration { return time.Since(p.began) }
 
+// portsAtEase is how many connections one address has ports for without much
+// searching, also where as many have just been closed.
+const portsAtEase = 4096
+
 // connecting is how many connections are made at once.
 const connecting = 64
 
-// connect makes all connections. A schedule begins after that, as the browsers
-// of a crowd are connected before they press Buy; else its first arrivals, one
-// for each connection, would be the latency of connecting. One that cannot be
-// made is tried again by its first call, which counts it.
+// connect makes all connections and asks once for the product over each, as the
+// browsers of a crowd have shown the page before Buy is pressed. A schedule
+// begins after that, else its first arrivals, one for each connection, would be
+// the latency of connecting, and of the service's accepting, which goes on when
+// the client is connected. One that fails is tried again by its first click,
+// which counts it.
 func (p *phaseRun) connect(ctx context.Context) {
 	wires := make([]*wire, p.phase.Connections)
 	var making errgroup.Group
@@ -45,8 +51,7 @@ func (p *phaseRun) connect(ctx context.Context) {
 	for n := range wires {
 		wires[n] = p.wire(n)
 		making.Go(func() error {
-			_ = wires[n].open(ctx) // see above
-			wires[n].used = time.Now()
+			_, _ = wires[n].call(ctx, p.requests(wires[n]).page(n), 0) // see above
 			return nil
 		})
 	}
@@ -56,26 +61,28 @@ func (p *phaseRun) connect(ctx context.Context) {
 
 // wire gives a connection for the nth goroutine.
 func (p *phaseRun) wire(n int) *wire {
-	return &wire{address: p.phase.Addresses[n%len(p.phase.Addresses)], timeout: p.phase.CallTimeout}
+	w := &wire{address: p.phase.Addresses[n%len(p.phase.Addresses)], timeout: p.phase.CallTimeout}
+	if p.phase.Connections > portsAtEase {
+		w.source = sourceFor(w.address, n)
+	}
+	return w
 }
 
 func (p *phaseRun) requests(w *wire) *requests { return &requests{host: w.address, phase: &p.phase} }
 
 func (p *phaseRun) click(ctx context.Context) {
-	c := &clicks{phaseRun: p, arrivals: newArrivals(p.phase.Arrivals, p.phase.Buyers)}
+	c := &clicks{phaseRun: p, line: &lineup{phaseRun: p, arrivals: newArrivals(p.phase.Arrivals, p.phase.Buyers)}}
 	p.memory.allow(p.phase.Keep)
 	if p.phase.Follow != FollowNone || p.phase.Then != ThenNone {
 		c.followers = newFollowers(p)
 		c.followers.start(ctx)
 	}
 	var workers sync.WaitGroup
+	c.line.start(ctx, &workers)
 	for n := range p.phase.Connections {
 		workers.Go(func() { c.work(ctx, n) })
 	}
 	workers.Wait()
-	if ctx.Err() != nil {
-		p.tally.noteUnsent(c.arrivals.overdue(p.elapsed()))
-	}
 	if c.followers != nil {
 		c.followers.wait()
 	}
@@ -99,41 +106,33 @@ func (c *clicks) work(ctx context.Context, n int) {
 	out := c.requests(w)
 	notes := c.tally.recorder()
 	defer notes.flush()
-	sleep := newSleeper()
-	defer sleep.stop()
-	shed := &schedule[again]{due: func(a again) time.Duration { return a.due }}
+	place := make(chan arrival, 1)
+	shed := &schedule[again]{due: func(a again) time.Duration { return a.due }} // of closed loops only
 	for ctx.Err() == nil {
-		now := c.elapsed()
-		if shed.Len() > 0 && shed.items[0].due <= now {
+		if shed.Len() > 0 && shed.items[0].due <= c.elapsed() {
 			a := heap.Pop(shed).(again)
 			c.tally.noteCall(callRetry)
 			c.press(ctx, w, out, a.number, sample{due: a.first}, notes, shed)
 			continue
 		}
-		number, due, more := c.arrivals.next(now)
+		a, more := c.line.next(place)
 		switch {
 		case !more && shed.Len() == 0:
 			return
 		case !more:
-			sleep.until(ctx, c.began.Add(shed.items[0].due))
-			continue
-		case due > now && !sleep.until(ctx, c.began.Add(due)):
-			c.unsent(notes, due)
-			continue
-		case c.arrivals.open() && now-due > c.phase.Patience:
-			notes.note(sample{due: due, at: now, failure: ErrorLate})
-			continue
+			newSleeper().until(ctx, c.began.Add(shed.items[0].due))
+		default:
+			s, goes := c.line.sample(ctx, a)
+			if !goes {
+				notes.note(s)
+				continue
+			}
+			c.press(ctx, w, out, a.number, s, notes, shed)
 		}
-		c.press(ctx, w, out, number, sample{due: due, waited: max(now-due, 0)}, notes, shed)
 	}
 	for _, a := range shed.items {
-		c.unsent(notes, a.first)
+		notes.note(sample{due: a.first, at: c.elapsed(), failure: ErrorNotSent})
 	}
-}
-
-// unsent notes an arrival that the end of the phase came before.
-func (c *clicks) unsent(notes *recorder, due time.Duration) {
-	notes.note(sample{due: due, at: c.elapsed(), failure: ErrorNotSent})
 }
 
 // press makes a click and notes what it brings, unless it is to be tried again.
@@ -151,7 +150,7 @@ func (c *clicks) press(
 		s.unfollowed = !c.takes(ctx, &a, &s, number)
 	default:
 		s.refusal, s.told = refusalOf(&a), a.retryAfter > 0
-		if s.shed() && c.followers != nil && !c.arrivals.open() && s.at-s.due < c.phase.Patience {
+		if s.shed() && c.followers != nil && !c.line.arrivals.open() && s.at-s.due < c.phase.Patience {
 			b := buyer{}
 			b.tryAgain(a.retryAfter, s.at)
 			heap.Push(shed, again{number: number, first: s.due, due: b.due})

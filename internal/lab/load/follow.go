@@ -10,6 +10,10 @@ import (
 // longPollWait is what a long poll asks for.
 const longPollWait = 20 * time.Second
 
+// overflowPollers is how many poll for those who would wait otherwise, and find
+// no place.
+const overflowPollers = 256
+
 // followers look after the buyers who have a ticket, until each has an outcome
 // and has done what winners do, or has lost patience.
 type followers struct {
@@ -40,6 +44,9 @@ func newFollowers(p *phaseRun) *followers {
 		places = 0
 	case places == 0:
 		places = DefaultFollowers
+	}
+	if places > 0 {
+		pollers = min(pollers, overflowPollers)
 	}
 	f := &followers{phaseRun: p, places: make(chan struct{}, places), over: make(chan struct{})}
 	for range pollers {

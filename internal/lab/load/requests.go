@@ -42,6 +42,14 @@ func (r *requests) json(body string) []byte {
 	return r.buffer
 }
 
+// page asks for what is known of a product.
+func (r *requests) page(number int) []byte {
+	r.begin("GET", "/v1/products/")
+	r.text(r.phase.Products[number%len(r.phase.Products)])
+	r.version()
+	return r.end()
+}
+
 func (r *requests) buy(number int) []byte {
 	r.begin("POST", "/v1/products/")
 	r.text(r.phase.Products[number%len(r.phase.Products)], "/buy")

@@ -41,7 +41,7 @@ type recorder struct {
 }
 
 const (
-	batchSamples = 128
+	batchSamples = 32
 	batchTime    = 250 * time.Millisecond // so that progress is not far behind
 )
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -30,9 +31,13 @@ type connection struct {
 	raw    syscall.RawConn
 	peer   string // as http.Request.RemoteAddr has it
 
+	// until is when the state has lasted too long, since the server was made; in
+	// serving, when to look for the client. It is set under the lock, and read
+	// without it by sweeps, for most of which it is too early.
+	until atomic.Int64
+
 	mu     sync.Mutex
 	state  state
-	until  time.Duration      // since the server was made: it has lasted too long then; in serving, when to look for the client
 	cancel context.CancelFunc // in serving
 }
 
@@ -47,9 +52,9 @@ func (s *Server) newConnection(accepted net.Conn) (*connection, bool) {
 	if err != nil {
 		return nil, false
 	}
-	return &connection{
-		server: s, socket: socket, raw: raw, peer: socket.RemoteAddr().String(), until: s.within(s.headTimeout),
-	}, true
+	c := &connection{server: s, socket: socket, raw: raw, peer: socket.RemoteAddr().String()}
+	c.until.Store(int64(s.within(s.headTimeout)))
+	return c, true
 }
 
 // enter goes to another state, unless the connection has been closed.
@@ -59,7 +64,8 @@ func (c *connection) enter(next state, until time.Duration, cancel context.Cance
 	if c.state == ended {
 		return false
 	}
-	c.state, c.until, c.cancel = next, until, cancel
+	c.state, c.cancel = next, cancel
+	c.until.Store(int64(until))
 	return true
 }
 
@@ -93,17 +99,20 @@ func (c *connection) end() {
 // sweep closes a connection that has lasted too long, and cancels the call of a
 // client that has left.
 func (c *connection) sweep(now time.Duration) {
+	if now < time.Duration(c.until.Load()) {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.state == ended || now < c.until:
+	case c.state == ended || now < time.Duration(c.until.Load()):
 	case c.state != serving:
 		c.end()
 	case c.left():
 		c.cancel()
 		fallthrough
 	default:
-		c.until = now + lookEvery
+		c.until.Store(int64(now + lookEvery))
 	}
 }
 

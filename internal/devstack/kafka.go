@@ -82,7 +82,7 @@ func StartKafka(ctx context.Context, config KafkaConfig) (*Kafka, error) {
 		k.command = command{
 			path: java,
 			arguments: []string{
-				"-Xmx1g", "-Dlog4j2.configurationFile=" + logging,
+				"-Xms1g", "-Xmx1g", "-Dlog4j2.configurationFile=" + logging,
 				"-cp", classpath, "kafka.Kafka", properties,
 			},
 			dir:      dir,

@@ -37,9 +37,9 @@ func (s *benchStack) describe(ctx context.Context) (report.Environment, error) {
 		environment.Settings = append(environment.Settings, report.Setting{Name: "postgres " + setting.Name, Value: setting.Value})
 	}
 	environment.Settings = append(environment.Settings,
-		report.Setting{Name: "kafka", Value: "one broker, one replica, acks=all, the page cache and no fsync; -Xmx1g"},
+		report.Setting{Name: "kafka", Value: "one broker, one replica, acks=all, the page cache and no fsync; -Xms1g -Xmx1g"},
 		report.Setting{Name: "redis", Value: "one server, nothing kept on disk"},
-		report.Setting{Name: "anteroom, rivals, generator", Value: fmt.Sprintf("GOGC between %d and %d, so that about %d MiB are allocated between collections", leastGOGC, mostGOGC, betweenCollections>>20)},
+		report.Setting{Name: "anteroom, rivals, generator", Value: fmt.Sprintf("GOGC such that about %d MiB are allocated between collections, at most %d for anteroom and %d for the others", betweenCollections>>20, smallGOGC, fastGOGC)},
 	)
 	if err := errors.Join(errs...); err != nil {
 		return environment, fmt.Errorf("describing the machine: %w", err)

@@ -15,7 +15,7 @@ type benchLoadCommand struct {
 }
 
 func (c *benchLoadCommand) Run(ctx context.Context, t terminal) (err error) {
-	spendMemory()
+	spendMemory(fastGOGC)
 	stop, err := c.start("generator")
 	if err != nil {
 		return err

@@ -36,7 +36,7 @@ func (c *benchRivalCommand) Run(ctx context.Context, t terminal) (err error) {
 	if err := config.Validate(); err != nil {
 		return fmt.Errorf("%w: --config: %w", errMisuse, err)
 	}
-	spendMemory()
+	spendMemory(fastGOGC)
 	stop, err := c.start("rival-" + string(config.Kind))
 	if err != nil {
 		return err

@@ -33,7 +33,7 @@ type crowdLine struct {
 }
 
 func (c *crowdCommand) Run(ctx context.Context, t terminal) error {
-	spendMemory()
+	spendMemory(fastGOGC)
 	result, err := lab.Run(ctx, lab.Config{
 		Addresses: c.Addresses, Product: c.Product, Buyers: c.Buyers, Connections: c.Connections,
 		MaxWaiting: max(c.Waiting, c.Connections), Follow: c.Follow, MaxStreams: c.Streams, Crowd: c.Name,

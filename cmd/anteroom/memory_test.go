@@ -11,7 +11,7 @@ import (
 func TestPaceOfCollections(t *testing.T) {
 	t.Parallel()
 	for bytes, want := range map[uint64]int{
-		0: mostGOGC, 1 << 20: mostGOGC, betweenCollections / 2: 200, betweenCollections: 100, 1 << 40: leastGOGC, math.MaxUint64: leastGOGC,
+		0: fastGOGC, 1 << 20: fastGOGC, betweenCollections: 100, smallHeap: 58, 2 * smallHeap: 79, 1 << 40: 99, math.MaxUint64: 99,
 	} {
 		if got := percentFor(bytes); got != want {
 			t.Errorf("%d%% of %d bytes, want %d%%", got, bytes, want)

@@ -47,7 +47,7 @@ func (c *serveCommand) Run(ctx context.Context, t terminal) (err error) {
 	if c.RedisURL == "" {
 		return fmt.Errorf("%w: --redis-url (ANTEROOM_REDIS_URL) is not set", errMisuse)
 	}
-	spendMemory()
+	spendMemory(smallGOGC)
 	stop, err := c.profileSettings.start(strings.Join(c.Role, "-"))
 	if err != nil {
 		return err

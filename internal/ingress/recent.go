@@ -10,7 +10,7 @@ import (
 
 const (
 	recentShards  = 64
-	recentEntries = 1 << 11          // per shard and period; some 80 bytes each
+	recentEntries = 1 << 10          // per shard and period; some 80 bytes each
 	recentPeriod  = 10 * time.Minute // which outlasts a common hold
 )
 

@@ -11,11 +11,14 @@ import (
 // million is a crowd for two units.
 func million(of size) scenario {
 	c := clicks{buyers: of.million, connections: of.crowded, units: 2}
+	many := c
+	many.connections = of.many
 	return scenario{
 		"million", count(of.million) + " buyers for 2 units",
-		"Everybody clicks once. In the first arm every click gets a ticket and is decided by the log; in the second the sale is as a shop opens it, and the door refuses whoever comes when nothing is left.",
+		"Everybody clicks once. In the first arm every click gets a ticket and is decided by the log; in the second the sale is as a shop opens it, and the door refuses whoever comes when nothing is left. Each click that waits for its answer takes memory, so the first arm is run over " + count(of.many) + " connections, too.",
 		[]arm{
 			c.line(),
+			many.line().as("anteroom_many", "anteroom, every click in the log, over "+count(of.many)+" connections"),
 			c.sold("anteroom_door", "anteroom as shipped, the door refuses the late", client.NewSale{Quantity: 2}),
 			echo(c, func(a *canned) rival.Canned { return a.accepted }),
 			echoAsAnteroom(c, func(a *canned) rival.Canned { return a.accepted }),

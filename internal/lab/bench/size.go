@@ -25,7 +25,8 @@ type size struct {
 	waiting     int           // shoppers who wait, in each way of following
 	waitFor     time.Duration
 	connections int
-	crowded     int // connections of a crowd of which everybody is in the log
+	crowded     int // connections of a crowd of which everybody is in the log: with more of them answers are no more
+	many        int // more of them
 	crowd       int // connections of one that is more than the service can take: as good as one each
 }
 
@@ -34,7 +35,7 @@ var fullSize = size{
 	refused: 400_000, polls: 400_000, streams: 10_000, holds: 20_000, products: 12, perProduct: 10_000,
 	backlog: 2_000_000, backlogRows: 1_000_000,
 	loads: []float64{0.1, 0.3, 0.5, 0.7, 0.9, 1, 1.2}, loadFor: 6 * time.Second, overFor: 12 * time.Second,
-	waiting: 5_000, waitFor: 10 * time.Second, connections: 256, crowded: 2_048, crowd: 16_384,
+	waiting: 5_000, waitFor: 10 * time.Second, connections: 256, crowded: 512, many: 2_048, crowd: 16_384,
 }
 
 var quickSize = size{
@@ -42,5 +43,5 @@ var quickSize = size{
 	refused: 100_000, polls: 100_000, streams: 2_000, holds: 2_000, products: 12, perProduct: 1_000,
 	backlog: 400_000, backlogRows: 200_000,
 	loads: []float64{0.7, 1.2}, loadFor: 3 * time.Second, overFor: 10 * time.Second,
-	waiting: 1_000, waitFor: 3 * time.Second, connections: 256, crowded: 2_048, crowd: 16_384,
+	waiting: 1_000, waitFor: 3 * time.Second, connections: 256, crowded: 512, many: 2_048, crowd: 16_384,
 }

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// betweenCollections is how many bytes are allocated from one collection to
+	// betweenCollections is how many bytes may be allocated from one collection to
 	// the next where at most smallHeap is to be gone through: with 40,000
 	// clicks/s, six collections a second. With a share of the heap, as GOGC alone
 	// has it, a process that keeps thousands of connections would hold several
@@ -33,15 +33,15 @@ func spendMemory(mostGOGC int) {
 		return
 	}
 	debug.SetGCPercent(mostGOGC)
-	afterCollection(func() { debug.SetGCPercent(min(percentFor(scanned()), mostGOGC)) })
+	afterCollection(func() { debug.SetGCPercent(percentFor(scanned(), mostGOGC)) })
 }
 
 // percentFor gives the GOGC for a collection that has so many bytes to go
 // through.
-func percentFor(bytes uint64) int {
+func percentFor(bytes uint64, mostGOGC int) int {
 	through := max(float64(bytes), 1)
 	between := betweenCollections + max(through-smallHeap, 0)
-	return int(min(100*between/through, fastGOGC))
+	return int(min(100*between/through, float64(mostGOGC)))
 }
 
 // scanned is what GOGC is a percentage of: the bytes that were live after the

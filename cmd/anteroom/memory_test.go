@@ -13,7 +13,7 @@ func TestPaceOfCollections(t *testing.T) {
 	for bytes, want := range map[uint64]int{
 		0: fastGOGC, 1 << 20: fastGOGC, betweenCollections: 100, smallHeap: 58, 2 * smallHeap: 79, 1 << 40: 99, math.MaxUint64: 99,
 	} {
-		if got := percentFor(bytes); got != want {
+		if got := percentFor(bytes, fastGOGC); got != want {
 			t.Errorf("%d%% of %d bytes, want %d%%", got, bytes, want)
 		}
 	}

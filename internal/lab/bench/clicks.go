@@ -152,9 +152,6 @@ func (c clicks) line() arm {
 	}}
 }
 
-// as gives an arm another name.
-func (a arm) as(name, title string) arm { return arm{name, title, a.run} }
-
 // sold is the arm of anteroom with a sale as a shop would open it.
 func (c clicks) sold(name, title string, wanted client.NewSale) arm {
 	return arm{name, title, func(ctx context.Context, t *trial) error {

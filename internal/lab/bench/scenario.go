@@ -19,6 +19,9 @@ type arm struct {
 	run         func(context.Context, *trial) error
 }
 
+// as gives an arm another name.
+func (a arm) as(name, title string) arm { return arm{name, title, a.run} }
+
 // scenarios are all that there are, for a size.
 func scenarios(of size) []scenario {
 	return []scenario{

@@ -25,7 +25,7 @@ type size struct {
 	waiting     int           // shoppers who wait, in each way of following
 	waitFor     time.Duration
 	connections int
-	crowded     int // connections of a crowd of which everybody is in the log: with more of them answers are no more
+	crowded     int // connections of a crowd of which everybody is in the log; more would bring no more answers
 	many        int // more of them
 	crowd       int // connections of one that is more than the service can take: as good as one each
 }

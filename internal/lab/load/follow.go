@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"container/heap"
 	"context"
 	"sync"
@@ -36,17 +37,12 @@ type poller struct {
 }
 
 func newFollowers(p *phaseRun) *followers {
-	pollers, places := p.phase.Connections, p.phase.Followers
-	switch {
-	case p.phase.Follow == FollowPoll && p.phase.Followers > 0:
-		pollers = p.phase.Followers
-	case p.phase.Follow != FollowLongPoll && p.phase.Follow != FollowWebSocket:
-		places = 0
-	case places == 0:
-		places = DefaultFollowers
-	}
-	if places > 0 {
-		pollers = min(pollers, overflowPollers)
+	pollers, places := p.phase.Connections, 0
+	switch p.phase.Follow {
+	case FollowPoll:
+		pollers = cmp.Or(p.phase.Followers, pollers)
+	case FollowLongPoll, FollowWebSocket:
+		pollers, places = min(pollers, overflowPollers), cmp.Or(p.phase.Followers, DefaultFollowers)
 	}
 	f := &followers{phaseRun: p, places: make(chan struct{}, places), over: make(chan struct{})}
 	for range pollers {

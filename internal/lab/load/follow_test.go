@@ -231,3 +231,24 @@ func TestNothingKept(t *testing.T) {
 		}
 	}
 }
+
+// TestFollowersHaveTheirConnections: those who poll have as many as are asked
+// for, and those who wait have places, and few pollers beside.
+func TestFollowersHaveTheirConnections(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		follow                     Follow
+		followers, pollers, places int
+	}{
+		{FollowPoll, 5000, 5000, 0},
+		{FollowPoll, 0, 1000, 0},
+		{FollowLongPoll, 5000, overflowPollers, 5000},
+		{FollowWebSocket, 0, overflowPollers, DefaultFollowers},
+		{FollowNone, 5000, 1000, 0},
+	} {
+		f := newFollowers(&phaseRun{phase: Phase{Connections: 1000, Follow: c.follow, Followers: c.followers}})
+		if len(f.pollers) != c.pollers || cap(f.places) != c.places {
+			t.Errorf("%s, %d followers: %d pollers and %d places, want %d and %d", c.follow, c.followers, len(f.pollers), cap(f.places), c.pollers, c.places)
+		}
+	}
+}

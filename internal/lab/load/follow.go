@@ -39,6 +39,7 @@ type poller struct {
 func newFollowers(p *phaseRun) *followers {
 	pollers, places := p.phase.Connections, 0
 	switch p.phase.Follow {
+	case FollowNone: // they call for those alone who have something to do
 	case FollowPoll:
 		pollers = cmp.Or(p.phase.Followers, pollers)
 	case FollowLongPoll, FollowWebSocket:

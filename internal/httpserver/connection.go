@@ -1,7 +1,6 @@
 package httpserver
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -36,9 +35,9 @@ type connection struct {
 	// without it by sweeps, for most of which it is too early.
 	until atomic.Int64
 
-	mu     sync.Mutex
-	state  state
-	cancel context.CancelFunc // in serving
+	mu    sync.Mutex
+	state state
+	life  *life // in serving: the request's
 }
 
 // newConnection is false for what is not a TCP connection, which net/http takes.
@@ -58,13 +57,13 @@ func (s *Server) newConnection(accepted net.Conn) (*connection, bool) {
 }
 
 // enter goes to another state, unless the connection has been closed.
-func (c *connection) enter(next state, until time.Duration, cancel context.CancelFunc) bool {
+func (c *connection) enter(next state, until time.Duration, of *life) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state == ended {
 		return false
 	}
-	c.state, c.cancel = next, cancel
+	c.state, c.life = next, of
 	c.until.Store(int64(until))
 	return true
 }
@@ -89,14 +88,14 @@ func (c *connection) cut() {
 
 // end is called under the lock.
 func (c *connection) end() {
-	if c.cancel != nil {
-		c.cancel()
+	if c.life != nil {
+		c.life.end()
 	}
-	c.state, c.cancel = ended, nil
+	c.state, c.life = ended, nil
 	_ = c.socket.Close()
 }
 
-// sweep closes a connection that has lasted too long, and cancels the call of a
+// sweep closes a connection that has lasted too long, and ends the context of a
 // client that has left.
 func (c *connection) sweep(now time.Duration) {
 	if now < time.Duration(c.until.Load()) {
@@ -109,7 +108,7 @@ func (c *connection) sweep(now time.Duration) {
 	case c.state != serving:
 		c.end()
 	case c.left():
-		c.cancel()
+		c.life.end()
 		fallthrough
 	default:
 		c.until.Store(int64(now + lookEvery))
@@ -284,14 +283,12 @@ func (c *connection) handOver(in *inbox) {
 // answer serves a request, and reports whether another may follow. Where the
 // handler panics the turn is not used again: it may be in somebody's hands.
 func (c *connection) answer(t *turn) bool {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	if !c.enter(serving, c.server.within(0), cancel) {
+	if !c.enter(serving, c.server.within(0), t.life) {
 		return false
 	}
 	t.request.RemoteAddr = c.peer
-	c.server.handler.ServeHTTP(t, t.request.WithContext(ctx))
-	cancel()
+	c.server.handler.ServeHTTP(t, &t.request)
+	t.life.end()
 	if c.server.closing.Load() {
 		t.close = true
 	}

@@ -24,7 +24,8 @@
 //     a client to read. They are kept by a sweep four times a second, and not
 //     by timers.
 //   - A request's context is cancelled when the handler returns, or soon after
-//     its client has left.
+//     its client has left. Like the request it is not to be kept longer; what
+//     is derived from it may be.
 //
 // Serve owns the accepting, the sweeping and a goroutine for each connection;
 // Shutdown waits for them.

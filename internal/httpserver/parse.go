@@ -282,10 +282,12 @@ func (t *turn) keep(target []byte, h *head, read []byte) {
 	}
 	path, query, _ := strings.Cut(uri, "?")
 	t.url = url.URL{Path: path, RawQuery: query}
-	t.request = http.Request{
-		Method: t.request.Method, URL: &t.url, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: t.header, Host: host, RequestURI: uri, Body: http.NoBody,
-	}
+	method := t.request.Method
+	t.life.begin()
+	t.request = t.life.blank
+	t.request.Method, t.request.URL, t.request.RequestURI, t.request.Host = method, &t.url, uri, host
+	t.request.Proto, t.request.ProtoMajor, t.request.ProtoMinor = "HTTP/1.1", 1, 1
+	t.request.Header, t.request.Body = t.header, http.NoBody
 	if len(read) > 0 {
 		t.read = append(t.read[:0], read...)
 		t.content.Reset(t.read)

@@ -181,3 +181,43 @@ func write(t *testing.T, to net.Conn, text string) {
 		t.Fatal(err)
 	}
 }
+
+// TestAnEndIsOfOneRequest: where a client leaves, its handler finds the context
+// ended without having asked to be told, and the next request on the same
+// turn finds its own context alive.
+func TestAnEndIsOfOneRequest(t *testing.T) {
+	t.Parallel()
+	entered, ended := make(chan struct{}, 1), make(chan error, 1)
+	address, _ := running(t, Config{
+		Standard: &http.Server{
+			Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodPost {
+					ended <- r.Context().Err()
+					return
+				}
+				entered <- struct{}{}
+				for look := time.Tick(time.Millisecond); r.Context().Err() == nil; {
+					<-look
+				}
+				ended <- r.Context().Err()
+			}),
+			ReadHeaderTimeout: time.Minute, IdleTimeout: time.Minute,
+		},
+		Streams: never, BodyTimeout: time.Minute, WriteTimeout: time.Minute,
+	})
+	for range 3 { // the pool gives the same turn, as a rule
+		leaving := dial(t, address)
+		write(t, leaving, poll)
+		<-entered
+		_ = leaving.Close()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Fatalf("after its client has left: %v", err)
+		}
+		for range 4 {
+			write(t, dial(t, address), click)
+			if err := <-ended; err != nil {
+				t.Fatalf("another request begins with %v", err)
+			}
+		}
+	}
+}

@@ -19,13 +19,14 @@ const (
 var turns = sync.Pool{New: func() any { return newTurn() }}
 
 func newTurn() *turn {
-	return &turn{header: make(http.Header, mostHeaders/4), answer: make(http.Header, mostHeaders/4)}
+	return &turn{header: make(http.Header, mostHeaders/4), answer: make(http.Header, mostHeaders/4), life: newLife()}
 }
 
 // turn is a request and its answer. It is used again for another one, so, as
 // http.Handler says, nobody may keep them when the handler has returned.
 type turn struct {
 	request http.Request
+	life    *life
 	url     url.URL
 	header  http.Header
 	values  [mostHeaders]string
@@ -68,6 +69,9 @@ func (t *turn) reset() {
 	clear(t.answer)
 	clear(t.values[:])
 	t.request, t.url, t.path = http.Request{}, url.URL{}, nil
+	if !t.life.reusable() {
+		t.life = newLife()
+	}
 	t.code, t.typed, t.dated, t.close, t.broken = 0, false, false, false, false
 	t.read = again(t.read)
 	if t.output != nil {

@@ -222,19 +222,36 @@ func leavesBy(t *testing.T, start Start, leave func(*client)) {
 	}
 }
 
+// contextEnds: what is derived from a request's context ends with the request,
+// and with no other one.
 func contextEnds(t *testing.T, start Start) {
-	contexts := make(chan context.Context, 1)
+	derived := make(chan context.Context, 1)
+	var before context.Context
 	w := serve(t, start, patient, marked(func(w http.ResponseWriter, r *http.Request) {
-		contexts <- r.Context()
+		if err := r.Context().Err(); err != nil {
+			t.Errorf("a request begins with %v", err)
+		}
+		if r.Method == http.MethodPost { // it asks for nothing
+			say(w, "fine")
+			return
+		}
+		if before != nil && before.Err() == nil {
+			t.Error("the context before has not ended")
+		}
+		ctx, cancel := context.WithCancel(r.Context())
+		t.Cleanup(cancel)
+		before = ctx
+		derived <- ctx
 		say(w, "fine")
 	}))
 	c := w.dial(t)
-	for range 2 {
+	for range 3 {
 		c.send(get())
-		ctx := within(t, "the handler", contexts)
+		ctx := within(t, "the handler", derived)
 		within(t, "the end of the context", ctx.Done())
+		c.send(post("hello", "Content-Length: 5"))
 	}
-	if answers, ended := c.answers(2); len(answers) != 2 || ended {
+	if answers, ended := c.answers(6); len(answers) != 6 || ended {
 		t.Errorf("answers %q", c.text())
 	}
 }

@@ -184,9 +184,10 @@ var errAbandoned = errors.New("the click was given up")
 func (i *Ingress) place(ctx context.Context, k *click, now time.Time) (hint Hint, repeated bool, err error) {
 	w := i.flights.wait(now)
 	for {
-		f, first := i.flights.join(k.key, k.ask.Buyer, w.news, now)
+		f, first := i.flights.join(k, w.news, now)
 		if first {
-			return i.begin(ctx, k, f, w)
+			f.ingress = i
+			return i.begin(ctx, f, w)
 		}
 		if err := w.until(ctx, f.joined); err != nil {
 			i.flights.spare(w)
@@ -207,14 +208,13 @@ func (i *Ingress) place(ctx context.Context, k *click, now time.Time) (hint Hint
 // that is new: what follows the gate's answer is done where the answer is known,
 // so that those who were let in together reach the log together. Only a hint
 // comes back here, since looking at it may take the ledger.
-func (i *Ingress) begin(ctx context.Context, k *click, f *flight, w *waiter) (hint Hint, repeated bool, err error) {
+func (i *Ingress) begin(ctx context.Context, f *flight, w *waiter) (hint Hint, repeated bool, err error) {
 	defer func() {
 		if f.leave() { // the click has gone away, or there was a panic
 			i.conclude(f, Hint{}, errAbandoned)
 		}
 	}()
-	ask := k.ask
-	i.admit(ctx, k, ask, f)
+	f.admit()
 	for {
 		if err := w.until(ctx, f.news); err != nil {
 			return Hint{}, false, err // news may still come: w stays with the flight
@@ -222,13 +222,13 @@ func (i *Ingress) begin(ctx context.Context, k *click, f *flight, w *waiter) (hi
 		if f.stage.Load() == stageTaken {
 			break
 		}
-		known, err := i.stands(ctx, k, *f.earlier)
+		known, err := i.stands(ctx, &f.click, *f.earlier)
 		if err != nil || known != nil {
-			return i.knew(k, f, known, err)
+			return i.knew(f, known, err)
 		}
-		ask.Fresh = true
+		f.ask.Fresh = true
 		f.stage.Store(stageAsking)
-		i.admit(ctx, k, ask, f)
+		f.admit()
 	}
 	i.flights.spare(w)
 	switch {
@@ -241,12 +241,12 @@ func (i *Ingress) begin(ctx context.Context, k *click, f *flight, w *waiter) (hi
 }
 
 // knew settles a flight with what has been found out about a hint.
-func (i *Ingress) knew(k *click, f *flight, known *Hint, err error) (hint Hint, repeated bool, refusal error) {
+func (i *Ingress) knew(f *flight, known *Hint, err error) (hint Hint, repeated bool, refusal error) {
 	f.stage.Store(stageTaken)
 	if err == nil {
-		i.recent.put(k.key, k.ask.Buyer, *known)
+		i.recent.put(f.key, f.ask.Buyer, *known)
 		i.conclude(f, *known, nil)
-		return *known, true, k.sameQuantity(*known)
+		return *known, true, f.sameQuantity(*known)
 	}
 	i.conclude(f, Hint{}, err)
 	if errors.Is(err, errAbandoned) {
@@ -262,28 +262,53 @@ func (i *Ingress) conclude(f *flight, hint Hint, refusal error) {
 }
 
 // admit asks the gate.
-func (i *Ingress) admit(ctx context.Context, k *click, ask Ask, f *flight) {
-	started := time.Now()
-	i.gate.Admit(ctx, ask, func(admission Admission, err error) {
-		now := time.Now()
-		i.metrics.gate.Observe(now.Sub(started).Seconds())
-		switch {
-		case err == nil:
-		case ctx.Err() != nil:
-			i.admitted(k, f, "", errAbandoned)
-			return
-		default: // the local limiter answers where the gate cannot tell
-			admission = Admission{RetryAfter: i.limiter.admit(ask.Buyer, now)}
+func (f *flight) admit() {
+	f.asked = time.Now()
+	f.ingress.gate.Admit(f.ask, f)
+}
+
+// Left implements Asker.
+func (f *flight) Left() bool { return f.stage.Load() == stageTaken }
+
+// Admitted implements Asker: it settles the flight of a click that is refused, or
+// appends the record whose acknowledgement will settle it.
+func (f *flight) Admitted(admission Admission, err error) {
+	i, now := f.ingress, time.Now()
+	i.metrics.gate.Observe(now.Sub(f.asked).Seconds())
+	if err != nil && !f.Left() { // the local limiter answers where the gate cannot tell
+		admission = Admission{RetryAfter: i.limiter.admit(f.ask.Buyer, now)}
+	}
+	if admission.Hint != nil && !f.ask.Fresh {
+		f.earlier = admission.Hint
+		if f.stage.CompareAndSwap(stageAsking, stageHinted) {
+			f.tell()
 		}
-		if admission.Hint != nil && !ask.Fresh {
-			f.earlier = admission.Hint
-			if f.stage.CompareAndSwap(stageAsking, stageHinted) {
-				f.tell()
-			}
+		return
+	}
+	if !f.stage.CompareAndSwap(stageAsking, stageTaken) { // the click has gone away
+		f.yield(admission.Lease)
+		return
+	}
+	defer func() {
+		if reason := recover(); reason != nil { // it would take the gate along, and everybody
+			i.log.Error("a click panicked", "panic", fmt.Sprint(reason), "stack", string(debug.Stack()))
+			i.conclude(f, Hint{}, errAbandoned)
+		}
+	}()
+	refusal := refusedByGate(&admission)
+	if refusal == nil {
+		if refusal = f.append(admission.Lease); refusal == nil {
 			return
 		}
-		i.admitted(k, f, admission.Lease, refusedByGate(&admission))
-	})
+		f.yield(admission.Lease) // certainly not in the log
+	}
+	i.conclude(f, Hint{}, refusal)
+}
+
+func (f *flight) yield(lease string) {
+	if lease != "" {
+		f.ingress.gate.Yield(f.ask, lease)
+	}
 }
 
 // refusedByGate says why a buyer may not have a new request, nil for one who may.
@@ -297,35 +322,6 @@ func refusedByGate(admission *Admission) error {
 		return cannotTell("what is left of the sale is not known here for the moment")
 	}
 	return nil
-}
-
-// admitted settles the flight of a click that is refused, or appends the record
-// whose acknowledgement will settle it. It runs where the gate's answers are
-// known, and does not block: others wait for theirs.
-func (i *Ingress) admitted(k *click, f *flight, lease string, refusal error) {
-	if !f.stage.CompareAndSwap(stageAsking, stageTaken) { // the click has gone away
-		i.yield(k, lease)
-		return
-	}
-	defer func() {
-		if reason := recover(); reason != nil { // it would take the gate along, and everybody
-			i.log.Error("a click panicked", "panic", fmt.Sprint(reason), "stack", string(debug.Stack()))
-			i.conclude(f, Hint{}, errAbandoned)
-		}
-	}()
-	if refusal == nil {
-		if refusal = i.appendBuy(k, lease, f); refusal == nil {
-			return
-		}
-		i.yield(k, lease) // certainly not in the log
-	}
-	i.conclude(f, Hint{}, refusal)
-}
-
-func (i *Ingress) yield(k *click, lease string) {
-	if lease != "" {
-		i.gate.Yield(k.ask, lease)
-	}
 }
 
 // stands asks the board whether a hint's request is still the answer to the
@@ -353,34 +349,36 @@ func (i *Ingress) stands(ctx context.Context, k *click, hint Hint) (*Hint, error
 	return nil, nil
 }
 
-// appendBuy appends the record. Its acknowledgement settles the flight,
-// whoever still waits for it, and has the gate remember the request; until the
-// gate has, the next click joins the flight. Where it fails nothing was
-// appended.
-func (i *Ingress) appendBuy(k *click, lease string, f *flight) error {
-	accepted := time.Now()
-	at := sale.Time(accepted.UnixMilli())
-	value, err := event.Encode(sale.Buy{
-		Sale: k.ask.Sale, Buyer: k.ask.Buyer, Quantity: k.quantity, AcceptedAt: at, Lease: lease,
+// append appends the record. Where it fails nothing was appended.
+func (f *flight) append(lease string) error {
+	f.asked = time.Now()
+	f.accepted = sale.Time(f.asked.UnixMilli())
+	value, err := event.EncodeBuy(&sale.Buy{
+		Sale: f.ask.Sale, Buyer: f.ask.Buyer, Quantity: f.quantity, AcceptedAt: f.accepted, Lease: lease,
 	})
 	if err != nil {
 		return err
 	}
-	err = i.topic.Append(k.partition, []byte(k.ask.Product), value, func(offset sale.Offset, err error) {
-		acknowledged := time.Now()
-		i.metrics.produce.Observe(acknowledged.Sub(accepted).Seconds())
-		if err != nil || offset < 0 {
-			i.conclude(f, Hint{}, cannotTell("the log could not tell whether it has the request; ask again"))
-			return
-		}
-		i.board.NoteAppended(k.partition, offset)
-		placed := Hint{Offset: offset, Quantity: k.quantity, AcceptedAt: at}
-		i.recent.put(k.key, k.ask.Buyer, placed)
-		i.flights.settle(f, placed, nil, acknowledged)
-		i.gate.Remember(k.ask, placed, func() { i.flights.end(f) })
-	})
-	return refusedByLog(err)
+	return refusedByLog(f.ingress.topic.Append(f.partition, []byte(f.ask.Product), value, f.acknowledged))
 }
+
+// acknowledged settles the flight, whoever still waits for it, and has the gate
+// remember the request; until the gate has, the next click joins the flight.
+func (f *flight) acknowledged(offset sale.Offset, err error) {
+	i, now := f.ingress, time.Now()
+	i.metrics.produce.Observe(now.Sub(f.asked).Seconds())
+	if err != nil || offset < 0 {
+		i.conclude(f, Hint{}, cannotTell("the log could not tell whether it has the request; ask again"))
+		return
+	}
+	i.board.NoteAppended(f.partition, offset)
+	placed := Hint{Offset: offset, Quantity: f.quantity, AcceptedAt: f.accepted}
+	i.recent.put(f.key, f.ask.Buyer, placed)
+	i.flights.settle(f, placed, nil, now)
+	i.gate.Remember(f.ask, placed, f.end)
+}
+
+func (f *flight) end() { f.ingress.flights.end(f) }
 
 // refusedByLog says why a record was not taken; nothing was appended.
 func refusedByLog(err error) error {

@@ -295,7 +295,7 @@ func TestClickThatLeavesBeforeTheGateAnswers(t *testing.T) {
 		go func() { second <- i.call(t, "POST", "/v1/products/shirt/buy", "", as("ada")) }()
 		synctest.Wait()
 		leave()
-		synctest.Wait()
+		pass(waitsLong + patienceShared + time.Millisecond) // then it is seen
 		close(w.gate.admitting)
 		(<-second).status(http.StatusAccepted)
 		<-first

@@ -33,16 +33,20 @@ type flightShard struct {
 	of map[uint64]*flight
 }
 
-// flight is one click on its way.
+// flight is one click on its way. All that happens to it on the way is called on
+// it: a crowd has many, and so each is one piece of memory.
 type flight struct {
-	key   uint64
-	buyer sale.Buyer    // pseudonym: two that share a key must not share a flight
-	next  *flight       // another buyer's with the same key
-	news  chan struct{} // of the one who began it: a hint to look at, or the outcome
-	began time.Duration // as overload has it
+	click                 // two that share a key must not share a flight
+	next    *flight       // another buyer's with the same key
+	news    chan struct{} // of the one who began it: a hint to look at, or the outcome
+	began   time.Duration // as overload has it
+	ingress *Ingress      // set by the one who begins it
 
 	stage   atomic.Int32
-	earlier *Hint // in stageHinted
+	earlier *Hint     // in stageHinted
+	asked   time.Time // when the gate was asked, and then when the record was made
+
+	accepted sale.Time // as the record has it
 
 	// Under the shard's lock, until it is settled.
 	settled bool
@@ -82,14 +86,14 @@ func newFlights(o *overload) *flights {
 
 // join gives the buyer's flight, and true to the one who begins it with news:
 // that one has to take it through its stages.
-func (f *flights) join(key uint64, buyer sale.Buyer, news chan struct{}, now time.Time) (*flight, bool) {
-	shard := f.lock(key)
+func (f *flights) join(k *click, news chan struct{}, now time.Time) (*flight, bool) {
+	shard := f.lock(k.key)
 	defer shard.Unlock()
-	if under := f.board(shard, key, buyer); under != nil {
+	if under := f.board(shard, k.key, k.ask.Buyer); under != nil {
 		return under, false
 	}
-	begun := &flight{key: key, buyer: buyer, next: shard.of[key], news: news, began: f.overload.begin(now)}
-	shard.of[key] = begun
+	begun := &flight{click: *k, next: shard.of[k.key], news: news, began: f.overload.begin(now)}
+	shard.of[k.key] = begun
 	return begun, true
 }
 
@@ -164,7 +168,7 @@ func (f *flights) lock(key uint64) *flightShard {
 // board joins the buyer's flight, if there is one in a shard that is locked.
 func (f *flights) board(shard *flightShard, key uint64, buyer sale.Buyer) *flight {
 	for under := shard.of[key]; under != nil; under = under.next {
-		if under.buyer != buyer {
+		if under.ask.Buyer != buyer {
 			continue
 		}
 		switch {
@@ -181,8 +185,9 @@ func (f *flights) board(shard *flightShard, key uint64, buyer sale.Buyer) *fligh
 
 // waiter is what a click waits with.
 type waiter struct {
-	news chan struct{}   // for the flight that it begins
-	over <-chan struct{} // closed when its patience is over
+	news  chan struct{} // for the flight that it begins
+	since time.Time
+	long  <-chan struct{} // closed when it has waited for long
 }
 
 // wait gives a waiter whose patience runs from now. It may be given back with
@@ -192,15 +197,22 @@ func (f *flights) wait(now time.Time) *waiter {
 	if !ok {
 		w = &waiter{news: make(chan struct{}, 1)}
 	}
-	w.over = f.patience(now)
+	w.since, w.long = now, f.patience(now)
 	return w
 }
 
 func (f *flights) spare(w *waiter) { f.waiters.Put(w) }
 
-// patienceShared is how long clicks share a timer: in a crowd one for each would
-// be set only to be stopped.
-const patienceShared = 100 * time.Millisecond
+const (
+	// waitsLong is when a click that waits begins to look for its client and gets
+	// a timer of its own. Hardly any waits for so long, and to the others neither
+	// would be of use.
+	waitsLong = time.Second
+
+	// patienceShared is how long clicks share a timer: in a crowd one for each
+	// would be set only to be stopped.
+	patienceShared = 100 * time.Millisecond
+)
 
 // patience is a timer of all clicks that have come since it was set, up to
 // patienceShared.
@@ -209,7 +221,7 @@ type patience struct {
 	over chan struct{}
 }
 
-// patience gives what is closed appendWait from now, or up to patienceShared
+// patience gives what is closed waitsLong from now, or up to patienceShared
 // later.
 func (f *flights) patience(now time.Time) <-chan struct{} {
 	for {
@@ -219,7 +231,7 @@ func (f *flights) patience(now time.Time) <-chan struct{} {
 		}
 		next := &patience{set: now, over: make(chan struct{})}
 		if f.current.CompareAndSwap(current, next) {
-			time.AfterFunc(appendWait+patienceShared, func() { close(next.over) })
+			time.AfterFunc(waitsLong+patienceShared, func() { close(next.over) })
 			return next.over
 		}
 	}
@@ -230,7 +242,14 @@ func (w *waiter) until(ctx context.Context, something <-chan struct{}) error {
 	select {
 	case <-something:
 		return nil
-	case <-w.over:
+	case <-w.long:
+	}
+	over := time.NewTimer(appendWait - time.Since(w.since))
+	defer over.Stop()
+	select {
+	case <-something:
+		return nil
+	case <-over.C:
 		return cannotTell("the log has not answered in time; ask again for the ticket")
 	case <-ctx.Done():
 		return cannotTell(clientLeft)

@@ -20,6 +20,9 @@ func TestFlightIsLeftOnce(t *testing.T) {
 	}
 }
 
+// clickOf is a click under a key that all share.
+func clickOf(buyer sale.Buyer) *click { return &click{ask: Ask{Buyer: buyer}, key: 7} }
+
 // TestBuyersWhoShareAKey have flights of their own, in whatever order these end.
 func TestBuyersWhoShareAKey(t *testing.T) {
 	t.Parallel()
@@ -27,8 +30,8 @@ func TestBuyersWhoShareAKey(t *testing.T) {
 		f := newFlights(newOverload(time.Now()))
 		var begun []*flight
 		for _, buyer := range []sale.Buyer{"ann", "bob", "cat"} {
-			of, first := f.join(7, buyer, make(chan struct{}, 1), time.Now())
-			if again, second := f.join(7, buyer, nil, time.Now()); !first || second || again != of {
+			of, first := f.join(clickOf(buyer), make(chan struct{}, 1), time.Now())
+			if again, second := f.join(clickOf(buyer), nil, time.Now()); !first || second || again != of {
 				t.Errorf("%s does not have one flight", buyer)
 			}
 			begun = append(begun, of)
@@ -39,15 +42,15 @@ func TestBuyersWhoShareAKey(t *testing.T) {
 			<-of.joined
 			f.settle(of, Hint{Offset: 99}, errAbandoned, time.Now()) // too late
 			if of.hint.Offset != sale.Offset(at) || of.refusal != nil {
-				t.Errorf("%s: %+v, %v", of.buyer, of.hint, of.refusal)
+				t.Errorf("%s: %+v, %v", of.ask.Buyer, of.hint, of.refusal)
 			}
 			f.end(of)
-			if f.find(7, of.buyer) != nil || f.has(7) != (n < 2) {
-				t.Errorf("after %s has ended: %v", of.buyer, f.has(7))
+			if f.find(7, of.ask.Buyer) != nil || f.has(7) != (n < 2) {
+				t.Errorf("after %s has ended: %v", of.ask.Buyer, f.has(7))
 			}
 			for _, other := range order[n+1:] {
-				if f.find(7, begun[other].buyer) != begun[other] {
-					t.Errorf("%s's end took %s along", of.buyer, begun[other].buyer)
+				if f.find(7, begun[other].ask.Buyer) != begun[other] {
+					t.Errorf("%s's end took %s along", of.ask.Buyer, begun[other].ask.Buyer)
 				}
 			}
 		}
@@ -57,7 +60,7 @@ func TestBuyersWhoShareAKey(t *testing.T) {
 func TestFlightThatIsJoinedLate(t *testing.T) {
 	t.Parallel()
 	f := newFlights(newOverload(time.Now()))
-	of, _ := f.join(7, "ann", make(chan struct{}, 1), time.Now())
+	of, _ := f.join(clickOf("ann"), make(chan struct{}, 1), time.Now())
 	f.settle(of, Hint{Offset: 5}, nil, time.Now())
 	<-f.find(7, "ann").joined
 }

@@ -1,7 +1,6 @@
 package ingress
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -21,8 +20,8 @@ type fakeGate struct {
 	forgets   bool // Remember stores nothing
 	holdBack  bool // Remember waits
 	heldBack  []func()
-	admitting chan struct{} // when set, Admit's answer waits for it or for ctx
-	late      bool          // it does not heed ctx: the question is on its way
+	admitting chan struct{} // when set, Admit's answer waits for it
+	late      bool          // it does not heed who has left: the question is on its way
 
 	credits int64 // units that are not leased
 	lost    bool  // what can be sold is not known
@@ -33,20 +32,16 @@ func newFakeGate() *fakeGate {
 	return &fakeGate{hints: map[sale.Buyer]Hint{}, last: map[sale.Buyer]time.Time{}, leases: map[string]int64{}}
 }
 
-func (g *fakeGate) Admit(ctx context.Context, ask Ask, answer func(Admission, error)) {
+func (g *fakeGate) Admit(ask Ask, asker Asker) {
 	go func() {
 		if g.admitting != nil {
-			select {
-			case <-g.admitting:
-			case <-ctx.Done():
-				if !g.late {
-					answer(Admission{}, ctx.Err())
-					return
-				}
-				<-g.admitting
-			}
+			<-g.admitting
 		}
-		answer(g.answer(ask))
+		if asker.Left() && !g.late {
+			asker.Admitted(Admission{}, errors.New("it has left"))
+			return
+		}
+		asker.Admitted(g.answer(ask))
 	}()
 }
 

@@ -33,13 +33,9 @@ var ErrOverloaded = errors.New("the log does not keep up")
 // Gate is Redis as an ingress uses it: layer 1, and hints.
 type Gate interface {
 	// Admit asks for many buyers at once in the adapter; a lone call does not
-	// wait for others. It never blocks, and calls answer once: from another
-	// goroutine, which answers everybody else too, so that answer must not
-	// block, or before it returns. An error means that Redis cannot tell: the
-	// caller falls back on its own limiter. Who has left by ctx when its turn
-	// comes is not asked for and hears an error; a lease that is of no use any
-	// more is the caller's to Yield.
-	Admit(ctx context.Context, ask Ask, answer func(Admission, error))
+	// wait for others. It never blocks, and answers once: from another
+	// goroutine, which answers everybody else too, or before it returns.
+	Admit(ask Ask, asker Asker)
 
 	// Remember stores a request as its buyer's latest one, so that a repeated
 	// click finds it. It calls done, which may be nil, when it is stored or
@@ -50,6 +46,18 @@ type Gate interface {
 	// its units are free at once. It may fail: a lease ends by itself. It never
 	// blocks.
 	Yield(ask Ask, lease string)
+}
+
+// Asker is who asks a gate.
+type Asker interface {
+	// Left reports whether nobody waits for the answer any more. Who has left
+	// when its turn comes is not asked for, and hears an error.
+	Left() bool
+
+	// Admitted is the answer. It must not block. An error means that Redis cannot
+	// tell: the asker falls back on its own limiter. A lease that is of no use is
+	// the asker's to Yield.
+	Admitted(admission Admission, err error)
 }
 
 // Ask names who wants to buy what.

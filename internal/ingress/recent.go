@@ -10,7 +10,7 @@ import (
 
 const (
 	recentShards  = 64
-	recentEntries = 1 << 10          // per shard and period; some 80 bytes each
+	recentEntries = 7 << 7           // per shard and period: what fills 1,024 slots of a map, at 55 bytes an entry
 	recentPeriod  = 10 * time.Minute // which outlasts a common hold
 )
 

@@ -27,7 +27,8 @@ func TestStandingLineIsRefused(t *testing.T) {
 		crowd := make([]*flight, overloadFloor)
 		for n := range crowd {
 			buyer := sale.Buyer("crowd-" + strconv.Itoa(n))
-			crowd[n], _ = i.flights.join(i.recent.key(1, 0, string(buyer)), buyer, make(chan struct{}, 1), time.Now())
+			of := &click{ask: Ask{Buyer: buyer}, key: i.recent.key(1, 0, string(buyer))}
+			crowd[n], _ = i.flights.join(of, make(chan struct{}, 1), time.Now())
 		}
 		pass(overloadInterval + time.Millisecond)
 		if i.overload.stands(time.Now()) {

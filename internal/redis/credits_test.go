@@ -173,25 +173,24 @@ func TestManyLeasesEndTogether(t *testing.T) {
 // batches. The gate must not run.
 func leaseInBatches(t *testing.T, gate *Gate, of saleID, buyers int) []string {
 	t.Helper()
-	var calls []*call
-	var answers []ingress.Admission
+	var calls []call
+	answered := &asker{func() bool { return false }, make(chan answer, buyers)}
 	for i := range buyers {
 		key := fmt.Sprintf("b{%s}%d-%d", of.product, of.sale, i)
-		calls = append(calls, &call{of: of, key: key, units: 1, asked: time.Now(), answer: func(admission ingress.Admission, err error) {
-			if err != nil || admission.Lease == "" {
-				t.Errorf("%+v, %v", admission, err)
-			}
-			answers = append(answers, admission)
-		}})
+		calls = append(calls, call{of: of, key: key, units: 1, asked: time.Now(), asker: answered})
 	}
 	for batch := range slices.Chunk(calls, maxBatch) {
 		gate.admit(t.Context(), slices.Clone(batch))
 	}
 	var leases []string
 	unlike := make(map[string]bool)
-	for _, answer := range answers {
-		leases = append(leases, answer.Lease)
-		unlike[answer.Lease] = true
+	for range buyers {
+		got := <-answered.answered
+		if got.err != nil || got.admission.Lease == "" {
+			t.Errorf("%+v, %v", got.admission, got.err)
+		}
+		leases = append(leases, got.admission.Lease)
+		unlike[got.admission.Lease] = true
 	}
 	if len(unlike) != buyers {
 		t.Errorf("%d buyers have %d different leases", buyers, len(unlike))

@@ -59,29 +59,29 @@ type Gate struct {
 	script    *goredis.Script
 	credit    *goredis.Script
 	breaker   breaker
-	asks      *queue[*call]
+	asks      *queue[call]
 	hints     *queue[remembered]
 	yields    *queue[yielded]
 
-	leases *leases // belongs to the goroutine that sends asks
+	leases   *leases   // belongs to the goroutine that sends asks
+	settings []setting // belong to the one that stores hints
 }
 
 // call is an Admit that waits for its answer.
 type call struct {
-	left   <-chan struct{} // closed when its caller has left
-	of     saleID
-	key    string // of the buyer
-	units  int64  // that need a credit
-	fresh  bool
-	asked  time.Time
-	answer func(ingress.Admission, error)
+	of    saleID
+	key   string // of the buyer
+	units int64  // that need a credit
+	fresh bool
+	asked time.Time
+	asker ingress.Asker
 
 	lease string // for the credit; set before it is sent
 }
 
 // fail answers a call without Redis.
 func (c *call) fail(err error) {
-	c.answer(ingress.Admission{}, fmt.Errorf("asking the gate: %w", err))
+	c.asker.Admitted(ingress.Admission{}, fmt.Errorf("asking the gate: %w", err))
 }
 
 // NewGate makes a gate. It answers while Run runs.
@@ -97,7 +97,7 @@ func NewGate(config GateConfig) *Gate {
 		observe:   config.Observe,
 		script:    goredis.NewScript(gateSource),
 		credit:    goredis.NewScript(creditSource),
-		asks:      newQueue[*call](maxAsks, apart),
+		asks:      newQueue[call](maxAsks, apart),
 		hints:     newQueue[remembered](maxHints, apart),
 		yields:    newQueue[yielded](maxYields, apart),
 		leases:    newLeases(),
@@ -150,40 +150,36 @@ func (g *Gate) Run(ctx context.Context) error {
 //
 // Admit fails when Redis does not answer within callTimeout, after maxWait at
 // the latest when others are before it, and at once when Redis has failed just
-// before or too many calls wait. A call whose context is done when it is about
+// before or too many calls wait. A call whose asker has left when it is about
 // to be sent is not sent. A lease that Redis gives without being heard ends by
 // itself after leaseLife.
 //
-// answer is called once, from the goroutine that has everybody's answers, or
-// before Admit returns.
-func (g *Gate) Admit(ctx context.Context, ask ingress.Ask, answer func(ingress.Admission, error)) {
+// The asker hears the answer once, from the goroutine that has everybody's
+// answers, or before Admit returns.
+func (g *Gate) Admit(ask ingress.Ask, asker ingress.Asker) {
 	if err := g.breaker.refusal(); err != nil {
-		answer(ingress.Admission{}, fmt.Errorf("asking the gate: %w", err))
+		asker.Admitted(ingress.Admission{}, fmt.Errorf("asking the gate: %w", err))
 		return
 	}
-	call := &call{
-		left: ctx.Done(), of: saleOf(ask), key: key(ask), units: ask.Units, fresh: ask.Fresh, asked: time.Now(), answer: answer,
-	}
+	call := call{of: saleOf(ask), key: key(ask), units: ask.Units, fresh: ask.Fresh, asked: time.Now(), asker: asker}
 	if err := g.asks.push(call); err != nil {
 		call.fail(err)
 	}
 }
 
 // admit answers calls with one round trip.
-func (g *Gate) admit(ctx context.Context, calls []*call) {
+func (g *Gate) admit(ctx context.Context, calls []call) {
 	began := time.Now()
-	calls = slices.DeleteFunc(calls, func(c *call) bool {
-		if began.Sub(c.asked) > g.maxWait {
+	calls = slices.DeleteFunc(calls, func(c call) bool {
+		switch {
+		case began.Sub(c.asked) > g.maxWait:
 			c.fail(errBusy)
 			return true
-		}
-		select {
-		case <-c.left:
+		case c.asker.Left():
 			c.fail(errLeft)
 			return true
-		default:
-			return false
 		}
+		return false
 	})
 	if len(calls) == 0 {
 		return

@@ -187,10 +187,10 @@ func TestWhatWaitsIsSentTogether(t *testing.T) {
 // in different slots.
 func TestNoCallHasKeysOfTwoProducts(t *testing.T) {
 	t.Parallel()
-	var calls []*call
+	var calls []call
 	for i := range 100 {
 		product := sale.Product(fmt.Sprintf("product-%d", i*i%7))
-		calls = append(calls, &call{of: saleID{product: product}, units: int64(i % 3), key: fmt.Sprintf("%03d", i)})
+		calls = append(calls, call{of: saleID{product: product}, units: int64(i % 3), key: fmt.Sprintf("%03d", i)})
 	}
 	total := 0
 	for _, group := range bySale(calls) {
@@ -297,6 +297,32 @@ func TestServerLosesScriptsAndData(t *testing.T) {
 	})
 }
 
+// TestHintsDoNotMix: one batch after another is written with the same commands,
+// and each buyer has its own hint.
+func TestHintsDoNotMix(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, address string) {
+		gate := runGate(t, address)
+		hints := map[ingress.Ask]ingress.Hint{}
+		for batch := range 4 {
+			var stored sync.WaitGroup
+			for n := range []int{50, 3, 200, 1}[batch] {
+				of := ask(fmt.Sprintf("buyer-%d-%d", batch, n))
+				hints[of] = ingress.Hint{Offset: sale.Offset(len(hints) * 1000), Quantity: int64(n%3 + 1), AcceptedAt: sale.Time(batch * 1_000_000_000)}
+				stored.Add(1)
+				gate.Remember(of, hints[of], stored.Done)
+			}
+			stored.Wait()
+		}
+		for of, hint := range hints {
+			wantHint(t, gate, of, hint)
+		}
+		if life := gate.client.TTL(t.Context(), key(ask("buyer-3-0"))).Val(); life <= hintLife-time.Minute || life > hintLife {
+			t.Errorf("a hint is kept for %v", life)
+		}
+	})
+}
+
 func TestFullQueues(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, address string) {
@@ -396,7 +422,7 @@ func TestWhatRedisHolds(t *testing.T) {
 		wantHint(t, gate, ask("cat"), hint)
 
 		// Keys that live longer than any of ours do not lock a buyer out.
-		for _, value := range []string{"1", string(encodeHint(hint))} {
+		for _, value := range []string{"1", string(appendHint(nil, &hint))} {
 			for _, life := range []time.Duration{0, 24 * time.Hour} {
 				check(t, gate.client.Set(t.Context(), key(ask("dan")), value, life).Err())
 				wantLet(t, gate, fresh(ask("dan")))

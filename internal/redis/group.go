@@ -20,11 +20,12 @@ type group struct {
 }
 
 // bySale makes groups of the calls, and keeps the order within each.
-func bySale(calls []*call) []*group {
+func bySale(calls []call) []*group {
 	var groups []*group
 	of := make(map[saleID]*group, 1)
 	var last *group // most calls are for the same sale
-	for _, call := range calls {
+	for i := range calls {
+		call := &calls[i]
 		if last == nil || last.of != call.of {
 			last = of[call.of]
 			if last == nil {
@@ -104,7 +105,7 @@ func (g *group) answer() {
 			call.fail(err)
 			continue
 		}
-		call.answer(admission, nil)
+		call.asker.Admitted(admission, nil)
 	}
 }
 

@@ -55,13 +55,12 @@ func key(ask ingress.Ask) string {
 // or the buyer's next request takes its place.
 var errNoHint = errors.New("redis holds a hint that cannot be read")
 
-// encodeHint writes offset, quantity and time as variable-length integers: 3
+// appendHint writes offset, quantity and time as variable-length integers: 3
 // bytes at least, commonly 10 to 12.
-func encodeHint(hint ingress.Hint) []byte {
-	encoded := make([]byte, 0, 3*binary.MaxVarintLen64)
-	encoded = binary.AppendVarint(encoded, int64(hint.Offset))
-	encoded = binary.AppendVarint(encoded, hint.Quantity)
-	return binary.AppendVarint(encoded, int64(hint.AcceptedAt))
+func appendHint(to []byte, hint *ingress.Hint) []byte {
+	to = binary.AppendVarint(to, int64(hint.Offset))
+	to = binary.AppendVarint(to, hint.Quantity)
+	return binary.AppendVarint(to, int64(hint.AcceptedAt))
 }
 
 func decodeHint(encoded string) (*ingress.Hint, error) {

@@ -18,7 +18,7 @@ func TestHintsAreReadAsWritten(t *testing.T) {
 			Quantity:   rapid.Int64().Draw(t, "quantity"),
 			AcceptedAt: sale.Time(rapid.Int64().Draw(t, "accepted at")),
 		}
-		encoded := string(encodeHint(hint))
+		encoded := string(appendHint(nil, &hint))
 		if len(encoded) < 2 {
 			t.Fatalf("%q is taken for the mark of the limit", encoded)
 		}

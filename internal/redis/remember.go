@@ -2,15 +2,38 @@ package redis
 
 import (
 	"context"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/anteroomhq/anteroom/internal/ingress"
 )
 
 // remembered is a hint on its way.
 type remembered struct {
-	key   string
-	value []byte
-	done  func()
+	key  string
+	hint ingress.Hint
+	done func()
+}
+
+// setting is a command that stores a hint, and is used again for another one: a
+// crowd has many of them made otherwise.
+type setting struct {
+	command *goredis.StatusCmd
+	key     *string
+	value   *encodedHint
+}
+
+// encodedHint is a command's argument.
+type encodedHint []byte
+
+// MarshalBinary implements what a command's argument is written by.
+func (e *encodedHint) MarshalBinary() ([]byte, error) { return *e, nil }
+
+func newSetting() setting {
+	s := setting{key: new(string), value: new(encodedHint)}
+	s.command = goredis.NewStatusCmd(context.Background(), "set", s.key, s.value, "ex", int64(hintLife/time.Second))
+	return s
 }
 
 // Remember stores a request as its buyer's latest one. When Redis has failed
@@ -21,7 +44,7 @@ func (g *Gate) Remember(ask ingress.Ask, hint ingress.Hint, done func()) {
 	if done == nil {
 		done = func() {}
 	}
-	if g.breaker.refusal() != nil || g.hints.push(remembered{key: key(ask), value: encodeHint(hint), done: done}) != nil {
+	if g.breaker.refusal() != nil || g.hints.push(remembered{key: key(ask), hint: hint, done: done}) != nil {
 		done()
 	}
 }
@@ -40,10 +63,20 @@ func (g *Gate) store(ctx context.Context, hints []remembered) {
 	// What is in hand is stored even when the gate is stopping.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.timeout)
 	defer cancel()
-	pipeline := g.client.Pipeline()
-	for _, hint := range hints {
-		pipeline.Set(ctx, hint.key, hint.value, hintLife)
+	commands := make([]goredis.Cmder, len(hints))
+	for i := range hints {
+		if i == len(g.settings) {
+			g.settings = append(g.settings, newSetting())
+		}
+		s := &g.settings[i]
+		*s.key, *s.value = hints[i].key, appendHint((*s.value)[:0], &hints[i].hint)
+		commands[i] = s.command
 	}
+	pipeline := g.client.Pipeline()
+	_ = pipeline.BatchProcess(ctx, commands...) // which only notes them
 	_, err := pipeline.Exec(ctx)
+	if err != nil {
+		g.settings = nil // whoever failed may still hold them
+	}
 	g.breaker.leave(err)
 }

@@ -134,16 +134,29 @@ func fresh(of ingress.Ask) ingress.Ask {
 	return of
 }
 
+// asker is an ingress.Asker.
+type asker struct {
+	left     func() bool
+	answered chan answer
+}
+
+type answer struct {
+	admission ingress.Admission
+	err       error
+}
+
+func (a *asker) Left() bool { return a.left() }
+
+func (a *asker) Admitted(admission ingress.Admission, err error) {
+	a.answered <- answer{admission, err}
+}
+
 // answerOf asks the gate and waits for its answer, or until ctx is done.
 func answerOf(ctx context.Context, gate *Gate, ask ingress.Ask) (ingress.Admission, error) {
-	type answer struct {
-		admission ingress.Admission
-		err       error
-	}
-	answered := make(chan answer, 1)
-	gate.Admit(ctx, ask, func(admission ingress.Admission, err error) { answered <- answer{admission, err} })
+	asker := &asker{func() bool { return ctx.Err() != nil }, make(chan answer, 1)}
+	gate.Admit(ask, asker)
 	select {
-	case got := <-answered:
+	case got := <-asker.answered:
 		return got.admission, got.err
 	case <-ctx.Done():
 		return ingress.Admission{}, ctx.Err()

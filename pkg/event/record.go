@@ -121,11 +121,17 @@ type schema struct {
 // Encode writes a record's value.
 func Encode(body sale.Body) ([]byte, error) {
 	if b, ok := body.(sale.Buy); ok {
-		if value, ok := plainBuy(&b); ok {
-			return value, nil
-		}
+		return EncodeBuy(&b)
 	}
 	return encode(body)
+}
+
+// EncodeBuy writes the value of a buy.
+func EncodeBuy(b *sale.Buy) ([]byte, error) {
+	if value, ok := plainBuy(b); ok {
+		return value, nil
+	}
+	return encode(*b)
 }
 
 // encode writes any record's value: what Encode gives is what it gives.
@@ -185,8 +191,8 @@ func plainBuy(b *sale.Buy) (value []byte, ok bool) {
 	if !isPlain(string(b.Buyer)) || !isPlain(b.Lease) {
 		return nil, false
 	}
-	to := make([]byte, 0, 80+3*20+len(b.Buyer)+len(b.Lease)) // names, numbers, texts
-	to = append(to, `{"type":"`+typeBuy+`","sale":`...)
+	var buffer [256]byte // for the value to take no more than its length
+	to := append(buffer[:0], `{"type":"`+typeBuy+`","sale":`...)
 	to = strconv.AppendInt(to, int64(b.Sale), 10)
 	to = append(to, `,"buyer":"`...)
 	to = append(to, b.Buyer...)
@@ -199,7 +205,7 @@ func plainBuy(b *sale.Buy) (value []byte, ok bool) {
 		to = append(to, b.Lease...)
 		to = append(to, '"')
 	}
-	return append(to, '}'), true
+	return bytes.Clone(append(to, '}')), true
 }
 
 // isPlain reports whether a text is written in JSON as it is.

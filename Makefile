@@ -28,9 +28,10 @@ bench: kafka build ## measure this design and the usual ones (ARGS=--quick: two 
 kafka: $(SERVICES) ## bring the jars of the Kafka that tests and bench start
 	@$(SERVICES) fetch
 
+# As in the image, without the C library, of which nothing is needed.
 .PHONY: build
 build: ## build bin/anteroom
-	$(GO) build -trimpath -o bin/anteroom ./cmd/anteroom
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/anteroom ./cmd/anteroom
 
 .PHONY: replay
 replay: ## build bin/replay.html, the page that replays exports in a browser

@@ -137,7 +137,7 @@ func (a *Allocator) claim(parent context.Context, partition int32) (Claim, error
 }
 
 // read decodes what the log brings, beside the loop that applies it, until an
-// error or ctx ends it.
+// error or ctx ends it. While there is a crowd it leaves the log alone in between.
 func read(ctx context.Context, reader Reader, chain *event.Chain, portions chan<- portion) {
 	for {
 		entries, end, err := reader.Read(ctx)
@@ -150,6 +150,24 @@ func read(ctx context.Context, reader Reader, chain *event.Chain, portions chan<
 			hand(ctx, portions, portion{err: err})
 			return
 		}
+		if len(entries) > 0 && entries[len(entries)-1].Offset+1 >= end && !rest(ctx, restAfter(len(entries))) {
+			return
+		}
+	}
+}
+
+// rest is false if ctx is done before the time is over.
+func rest(ctx context.Context, wait time.Duration) bool {
+	if wait == 0 {
+		return true
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

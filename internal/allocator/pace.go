@@ -12,7 +12,23 @@ const (
 	// where they come slower, batches shrink until nothing waits.
 	intervalPerRecord = 100 * time.Microsecond
 	longestInterval   = 25 * time.Millisecond
+
+	// A read that brought the last of the log with at least this many records is
+	// followed by a rest of as much for each of them, up to the longest. Otherwise
+	// the broker would be asked several times for what one commit has, and each
+	// time costs it about as much as appending does.
+	crowdedRead = 20
+	longestRest = 10 * time.Millisecond
 )
+
+// restAfter gives the time for which the log is left alone after a read that
+// brought so many records, the last ones.
+func restAfter(records int) time.Duration {
+	if records < crowdedRead {
+		return 0
+	}
+	return min(time.Duration(records)*intervalPerRecord, longestRest)
+}
 
 // pace spreads commits while there is a crowd. A batch that follows a small
 // one never waits.

@@ -237,9 +237,9 @@ func TestLostCreditComesBack(t *testing.T) {
 		of := w.parseID(t, made.Sale)
 		var lost ingress.Admission
 		await(t, "a credit", func() (taken bool) {
-			answered := make(chan ingress.Admission, 1)
+			answered := make(admissions, 1)
 			ask := ingress.Ask{Log: s.log.Topic(), Product: "console", Sale: of, Buyer: "nobody", Units: 1}
-			s.gate.Admit(t.Context(), ask, func(admission ingress.Admission, _ error) { answered <- admission })
+			s.gate.Admit(ask, answered)
 			lost = <-answered
 			return lost.Lease != ""
 		})
@@ -257,6 +257,13 @@ func TestLostCreditComesBack(t *testing.T) {
 		}
 	})
 }
+
+// admissions is an ingress.Asker who stays.
+type admissions chan ingress.Admission
+
+func (admissions) Left() bool { return false }
+
+func (a admissions) Admitted(admission ingress.Admission, _ error) { a <- admission }
 
 // parseID reads the offset in a public id.
 func (w *world) parseID(t *testing.T, id string) sale.Offset {

@@ -137,7 +137,7 @@ func (a *Allocator) claim(parent context.Context, partition int32) (Claim, error
 }
 
 // read decodes what the log brings, beside the loop that applies it, until an
-// error or ctx ends it. While there is a crowd it leaves the log alone in between.
+// error or ctx ends it. While there is a crowd it rests in between.
 func read(ctx context.Context, reader Reader, chain *event.Chain, portions chan<- portion) {
 	for {
 		entries, end, err := reader.Read(ctx)

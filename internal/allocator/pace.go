@@ -14,9 +14,10 @@ const (
 	longestInterval   = 25 * time.Millisecond
 
 	// A read that brought the last of the log with at least this many records is
-	// followed by a rest of as much for each of them, up to the longest. Otherwise
-	// the broker would be asked several times for what one commit has, and each
-	// time costs it about as much as appending does.
+	// followed by a rest of intervalPerRecord for each of them, up to the longest.
+	// Otherwise the broker would be asked several times for what one commit has,
+	// and each time costs it about as much as appending does. Since a Reader may
+	// read ahead, a record waits for up to two rests.
 	crowdedRead = 20
 	longestRest = 10 * time.Millisecond
 )

@@ -25,7 +25,7 @@
 //     by timers.
 //   - A request's context is cancelled when the handler returns, or soon after
 //     its client has left. Like the request it is not to be kept longer; what
-//     is derived from it may be.
+//     is derived from it with an end of its own may be.
 //
 // Serve owns the accepting, the sweeping and a goroutine for each connection;
 // Shutdown waits for them.

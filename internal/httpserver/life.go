@@ -11,8 +11,8 @@ import (
 // after the client has left. Most handlers never wait for that, so it is a
 // context of the standard library only from when somebody has asked for Done, as
 // whoever derives another one does. Until then it costs nothing, and serves the
-// turn's next request, too. So nobody may keep it longer than the request, but
-// may keep what is derived from it.
+// turn's next request, too. So nobody may keep it longer than the request; what
+// is derived from it with an end of its own, as by context.WithCancel, may be.
 type life struct {
 	blank http.Request // with this context and nothing else
 
@@ -38,17 +38,12 @@ func (l *life) end() {
 	}
 }
 
-// begin has an unused one, or one that may be used again, begin.
-func (l *life) begin() {
+// begin is called before each request. It is false where somebody has asked: what
+// was told to have ended cannot begin.
+func (l *life) begin() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ended = false
-}
-
-// reusable is false where somebody has asked.
-func (l *life) reusable() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	return l.asked == nil
 }
 

@@ -283,7 +283,9 @@ func (t *turn) keep(target []byte, h *head, read []byte) {
 	path, query, _ := strings.Cut(uri, "?")
 	t.url = url.URL{Path: path, RawQuery: query}
 	method := t.request.Method
-	t.life.begin()
+	if !t.life.begin() {
+		t.life = newLife()
+	}
 	t.request = t.life.blank
 	t.request.Method, t.request.URL, t.request.RequestURI, t.request.Host = method, &t.url, uri, host
 	t.request.Proto, t.request.ProtoMajor, t.request.ProtoMinor = "HTTP/1.1", 1, 1

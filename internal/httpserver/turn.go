@@ -69,9 +69,6 @@ func (t *turn) reset() {
 	clear(t.answer)
 	clear(t.values[:])
 	t.request, t.url, t.path = http.Request{}, url.URL{}, nil
-	if !t.life.reusable() {
-		t.life = newLife()
-	}
 	t.code, t.typed, t.dated, t.close, t.broken = 0, false, false, false, false
 	t.read = again(t.read)
 	if t.output != nil {

@@ -186,7 +186,7 @@ func (i *Ingress) place(ctx context.Context, k *click, now time.Time) (hint Hint
 	for {
 		f, first := i.flights.join(k, w.news, now)
 		if first {
-			f.ingress = i
+			f.ingress, f.ctx = i, ctx
 			return i.begin(ctx, f, w)
 		}
 		if err := w.until(ctx, f.joined); err != nil {
@@ -267,16 +267,23 @@ func (f *flight) admit() {
 	f.ingress.gate.Admit(f.ask, f)
 }
 
-// Left implements Asker.
-func (f *flight) Left() bool { return f.stage.Load() == stageTaken }
+// Left implements Asker. Who has begun the flight is there, and so is ctx, until
+// the stage says otherwise; what ctx says later makes no difference.
+func (f *flight) Left() bool { return f.stage.Load() == stageTaken || f.ctx.Err() != nil }
 
 // Admitted implements Asker: it settles the flight of a click that is refused, or
 // appends the record whose acknowledgement will settle it.
 func (f *flight) Admitted(admission Admission, err error) {
 	i, now := f.ingress, time.Now()
 	i.metrics.gate.Observe(now.Sub(f.asked).Seconds())
-	if err != nil && !f.Left() { // the local limiter answers where the gate cannot tell
-		admission = Admission{RetryAfter: i.limiter.admit(f.ask.Buyer, now)}
+	var refusal error
+	switch {
+	case err == nil:
+		refusal = refusedByGate(&admission)
+	case f.Left():
+		refusal = errAbandoned
+	default: // the local limiter answers where the gate cannot tell
+		refusal = refusedByGate(&Admission{RetryAfter: i.limiter.admit(f.ask.Buyer, now)})
 	}
 	if admission.Hint != nil && !f.ask.Fresh {
 		f.earlier = admission.Hint
@@ -295,7 +302,6 @@ func (f *flight) Admitted(admission Admission, err error) {
 			i.conclude(f, Hint{}, errAbandoned)
 		}
 	}()
-	refusal := refusedByGate(&admission)
 	if refusal == nil {
 		if refusal = f.append(admission.Lease); refusal == nil {
 			return

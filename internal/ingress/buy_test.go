@@ -266,7 +266,7 @@ func TestLateAcknowledgementIsFoundByAskingAgain(t *testing.T) {
 		click := func() answer { return i.call(t, "POST", "/v1/products/shirt/buy", "", as("ada")) }
 		started := time.Now()
 		click().refused(503, "unavailable")
-		if waited := time.Since(started); waited < appendWait || waited > appendWait+patienceShared {
+		if waited := time.Since(started); waited != appendWait {
 			t.Errorf("waited %s", waited)
 		}
 		click().refused(503, "unavailable") // still unknown, and no second record
@@ -295,7 +295,7 @@ func TestClickThatLeavesBeforeTheGateAnswers(t *testing.T) {
 		go func() { second <- i.call(t, "POST", "/v1/products/shirt/buy", "", as("ada")) }()
 		synctest.Wait()
 		leave()
-		pass(waitsLong + patienceShared + time.Millisecond) // then it is seen
+		synctest.Wait()
 		close(w.gate.admitting)
 		(<-second).status(http.StatusAccepted)
 		<-first

@@ -23,7 +23,7 @@ type flights struct {
 	shards  [flightShards]flightShard
 	arrived chan struct{} // closed: what is joined of a flight that is settled
 	waiters sync.Pool     // of *waiter
-	current atomic.Pointer[patience]
+	current atomic.Pointer[alarm]
 
 	overload *overload // hears when one begins and when it is settled
 }
@@ -33,14 +33,17 @@ type flightShard struct {
 	of map[uint64]*flight
 }
 
-// flight is one click on its way. All that happens to it on the way is called on
-// it: a crowd has many, and so each is one piece of memory.
+// flight is one click on its way. The gate's answer and the record's
+// acknowledgement are calls of it and not of closures, of which a crowd would
+// make many.
 type flight struct {
-	click                 // two that share a key must not share a flight
+	click                 // the first one's; two buyers may share its key, and have two flights
 	next    *flight       // another buyer's with the same key
 	news    chan struct{} // of the one who began it: a hint to look at, or the outcome
 	began   time.Duration // as overload has it
 	ingress *Ingress      // set by the one who begins it
+
+	ctx context.Context //nolint:containedctx // of that one, for Left
 
 	stage   atomic.Int32
 	earlier *Hint     // in stageHinted
@@ -197,7 +200,7 @@ func (f *flights) wait(now time.Time) *waiter {
 	if !ok {
 		w = &waiter{news: make(chan struct{}, 1)}
 	}
-	w.since, w.long = now, f.patience(now)
+	w.since, w.long = now, f.long(now)
 	return w
 }
 
@@ -209,35 +212,36 @@ const (
 	// would be of use.
 	waitsLong = time.Second
 
-	// patienceShared is how long clicks share a timer: in a crowd one for each
-	// would be set only to be stopped.
-	patienceShared = 100 * time.Millisecond
+	// alarmShared is how long clicks share a timer for that: in a crowd one for
+	// each would be set only to be stopped.
+	alarmShared = 100 * time.Millisecond
 )
 
-// patience is a timer of all clicks that have come since it was set, up to
-// patienceShared.
-type patience struct {
-	set  time.Time
-	over chan struct{}
+// alarm is a timer of all clicks that have come since it was set, up to
+// alarmShared.
+type alarm struct {
+	set   time.Time
+	rings chan struct{}
 }
 
-// patience gives what is closed waitsLong from now, or up to patienceShared
-// later.
-func (f *flights) patience(now time.Time) <-chan struct{} {
+// long gives what is closed waitsLong from now, or up to alarmShared later.
+func (f *flights) long(now time.Time) <-chan struct{} {
 	for {
 		current := f.current.Load()
-		if current != nil && now.Sub(current.set) < patienceShared {
-			return current.over
+		if current != nil && now.Sub(current.set) < alarmShared {
+			return current.rings
 		}
-		next := &patience{set: now, over: make(chan struct{})}
+		next := &alarm{set: now, rings: make(chan struct{})}
 		if f.current.CompareAndSwap(current, next) {
-			time.AfterFunc(waitsLong+patienceShared, func() { close(next.over) })
-			return next.over
+			time.AfterFunc(waitsLong+alarmShared, func() { close(next.rings) })
+			return next.rings
 		}
 	}
 }
 
-// until waits for something, and gives the answer to a click that waits no more.
+// until waits for something, and gives the answer to a click that waits no more:
+// appendWait after it came, or, once it has waited for long, when its client has
+// left.
 func (w *waiter) until(ctx context.Context, something <-chan struct{}) error {
 	select {
 	case <-something:

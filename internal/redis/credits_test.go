@@ -185,7 +185,7 @@ func leaseInBatches(t *testing.T, gate *Gate, of saleID, buyers int) []string {
 	var leases []string
 	unlike := make(map[string]bool)
 	for range buyers {
-		got := <-answered.answered
+		got := await(t, "an answer", answered.answered)
 		if got.err != nil || got.admission.Lease == "" {
 			t.Errorf("%+v, %v", got.admission, got.err)
 		}

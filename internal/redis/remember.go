@@ -17,7 +17,8 @@ type remembered struct {
 }
 
 // setting is a command that stores a hint, and is used again for another one: a
-// crowd has many of them made otherwise.
+// crowd has many of them made otherwise. It is for a client of one server; that
+// of a cluster would remember the first key's place.
 type setting struct {
 	command *goredis.StatusCmd
 	key     *string
@@ -75,8 +76,5 @@ func (g *Gate) store(ctx context.Context, hints []remembered) {
 	pipeline := g.client.Pipeline()
 	_ = pipeline.BatchProcess(ctx, commands...) // which only notes them
 	_, err := pipeline.Exec(ctx)
-	if err != nil {
-		g.settings = nil // whoever failed may still hold them
-	}
 	g.breaker.leave(err)
 }

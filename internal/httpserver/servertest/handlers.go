@@ -240,6 +240,9 @@ func contextEnds(t *testing.T, start Start) {
 		}
 		ctx, cancel := context.WithCancel(r.Context())
 		t.Cleanup(cancel)
+		if ctx.Err() != nil {
+			t.Error("what is derived from the context has ended already")
+		}
 		before = ctx
 		derived <- ctx
 		say(w, "fine")

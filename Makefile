@@ -31,7 +31,7 @@ kafka: $(SERVICES) ## bring the jars of the Kafka that tests and bench start
 # As in the image, without the C library, of which nothing is needed.
 .PHONY: build
 build: ## build bin/anteroom
-	CGO_ENABLED=0 $(GO) build -trimpath -o bin/anteroom ./cmd/anteroom
+	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/anteroom ./cmd/anteroom
 
 .PHONY: replay
 replay: ## build bin/replay.html, the page that replays exports in a browser

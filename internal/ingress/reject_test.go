@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/anteroomhq/anteroom/pkg/sale"
 )
@@ -76,7 +77,11 @@ func TestALeaseOfAClickThatLeft(t *testing.T) {
 		go func() { gone <- i.serve(t, request("POST", "/v1/products/hat/buy", "", as("ada")).WithContext(ctx)) }()
 		synctest.Wait()
 		leave()
+		left := time.Now()
 		<-gone
+		if waited := time.Since(left); waited > waitsLong+alarmShared {
+			t.Errorf("the click went away after %v", waited)
+		}
 		if i.flights.has(i.recent.key(0, 2, "ada")) {
 			t.Error("the flight is left")
 		}

@@ -39,12 +39,15 @@ func (l *life) end() {
 }
 
 // begin is called before each request. It is false where somebody has asked: what
-// was told to have ended cannot begin.
+// was told to have ended cannot begin, and stays ended.
 func (l *life) begin() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.asked != nil {
+		return false
+	}
 	l.ended = false
-	return l.asked == nil
+	return true
 }
 
 // Deadline implements context.Context.

@@ -29,8 +29,12 @@ func TestALifeBegins(t *testing.T) {
 		if asks.after {
 			<-l.Done()
 		}
-		if again := l.begin(); again != (!asks.during && !asks.after) {
+		asked := asks.during || asks.after
+		if again := l.begin(); again == asked {
 			t.Errorf("%s: it begins again: %v", name, again)
+		}
+		if ended := l.Err() != nil; ended != asked {
+			t.Errorf("%s: it has ended afterwards: %v", name, ended)
 		}
 	}
 }

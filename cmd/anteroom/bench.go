@@ -111,7 +111,7 @@ func (c *benchCommand) measure(ctx context.Context, t terminal) (found report.Re
 	found.Started, found.Seconds = began.UTC(), time.Since(began).Seconds()
 	found.Command, found.Commit = "anteroom "+strings.Join(os.Args[1:], " "), revision()
 	found.Warnings = append(found.Warnings, warnings...)
-	environment, known := stack.describe(context.WithoutCancel(ctx))
+	environment, known := stack.describe(context.WithoutCancel(ctx), c.Quick)
 	found.Environment = environment
 	return found, errors.Join(err, known)
 }

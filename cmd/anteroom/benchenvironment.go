@@ -9,13 +9,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/anteroomhq/anteroom/internal/lab/bench"
 	"github.com/anteroomhq/anteroom/internal/lab/measure"
 	"github.com/anteroomhq/anteroom/internal/lab/report"
 	"github.com/anteroomhq/anteroom/internal/postgres"
 )
 
 // describe says where the run was made.
-func (s *benchStack) describe(ctx context.Context) (report.Environment, error) {
+func (s *benchStack) describe(ctx context.Context, quick bool) (report.Environment, error) {
 	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
 	here := measure.Here()
@@ -38,6 +39,7 @@ func (s *benchStack) describe(ctx context.Context) (report.Environment, error) {
 	}
 	environment.Settings = append(environment.Settings,
 		report.Setting{Name: "kafka", Value: "one broker, one replica, acks=all, the page cache and no fsync; -Xms1g -Xmx1g"},
+		report.Setting{Name: "JVM", Value: fmt.Sprintf("warmed by %d buys that are not counted", bench.WarmUp(quick))},
 		report.Setting{Name: "redis", Value: "one server, nothing kept on disk"},
 		report.Setting{Name: "anteroom, rivals, generator", Value: fmt.Sprintf("GOGC such that about %d MiB are allocated between collections, at most %d for anteroom and %d for the others", betweenCollections>>20, smallGOGC, fastGOGC)},
 	)

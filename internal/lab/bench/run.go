@@ -42,11 +42,18 @@ func CheckNames(only []string) error {
 	return nil
 }
 
-// warmUp is how many buys the JVM gets before anything is measured.
 const (
 	warmUp      = 1_500_000
 	quickWarmUp = 50_000
 )
+
+// WarmUp is how many buys the JVM gets before anything is measured.
+func WarmUp(quick bool) int {
+	if quick {
+		return quickWarmUp
+	}
+	return warmUp
+}
 
 // Run measures, and gives scenarios and ratios; the rest of the report is the
 // caller's. When ctx ends it gives what it has, and ctx's error.
@@ -65,10 +72,7 @@ func Run(ctx context.Context, c Config) (found report.Report, err error) {
 	if c.Quick {
 		found.Warnings = append(found.Warnings, "the JVM had "+count(quickWarmUp)+" buys to warm up, and is slow for several times as many")
 	}
-	buyers := warmUp
-	if c.Quick {
-		buyers = quickWarmUp
-	}
+	buyers := WarmUp(c.Quick)
 	c.Progress("warming up: " + count(buyers) + " buys that are not counted")
 	if err := c.warm(ctx, buyers); err != nil {
 		return found, err

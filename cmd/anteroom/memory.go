@@ -9,8 +9,9 @@ import (
 
 const (
 	// betweenCollections is how many bytes may be allocated from one collection to
-	// the next where at most smallHeap is to be gone through: with 40,000
-	// clicks/s, six collections a second. With a share of the heap, as GOGC alone
+	// the next where at most smallHeap is to be gone through, if GOGC's bound is
+	// not less: with 8 MB live and 40,000 clicks/s it is 9 MB, and there are five
+	// collections a second. With a share of the heap, as GOGC alone
 	// has it, a process that keeps thousands of connections would hold several
 	// hundred MB of garbage. Each byte beyond smallHeap lets one more be
 	// allocated, so that collections never come so often that they do most of the

@@ -156,21 +156,6 @@ func read(ctx context.Context, reader Reader, chain *event.Chain, portions chan<
 	}
 }
 
-// rest is false if ctx is done before the time is over.
-func rest(ctx context.Context, wait time.Duration) bool {
-	if wait == 0 {
-		return true
-	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 func hand(ctx context.Context, portions chan<- portion, p portion) bool {
 	select {
 	case portions <- p:

@@ -1,6 +1,9 @@
 package allocator
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 const (
 	// A batch of this many records says that there is a crowd.
@@ -29,6 +32,21 @@ func restAfter(records int) time.Duration {
 		return 0
 	}
 	return min(time.Duration(records)*intervalPerRecord, longestRest)
+}
+
+// rest is false if ctx is done before the time is over.
+func rest(ctx context.Context, wait time.Duration) bool {
+	if wait == 0 {
+		return true
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // pace spreads commits while there is a crowd. A batch that follows a small

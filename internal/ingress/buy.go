@@ -47,8 +47,9 @@ func (i *Ingress) buy(c echo.Context) error {
 
 // answerBuy answers a click. One that the sale's decided state refuses costs no
 // call of a backend, and of a crowd that comes too late hardly anything here
-// either, nor does one that the line has no room for; but whoever has a live request, as far as this ingress remembers, is
-// given its ticket all the same, before any limit: see recent and earlier.
+// either, nor does one that the line has no room for; but whoever has a live
+// request, as far as this ingress remembers, is given its ticket all the same,
+// before any limit: see recent and earlier.
 func (i *Ingress) answerBuy(c echo.Context, of *board.SaleView, known bool) (repeated bool, err error) {
 	buyer, quantity, err := i.wishOf(c, of, known)
 	if err != nil {
@@ -358,9 +359,8 @@ func (i *Ingress) stands(ctx context.Context, k *click, hint Hint) (*Hint, error
 // append appends the record. Where it fails nothing was appended.
 func (f *flight) append(lease string) error {
 	f.asked = time.Now()
-	f.accepted = sale.Time(f.asked.UnixMilli())
 	value, err := event.EncodeBuy(&sale.Buy{
-		Sale: f.ask.Sale, Buyer: f.ask.Buyer, Quantity: f.quantity, AcceptedAt: f.accepted, Lease: lease,
+		Sale: f.ask.Sale, Buyer: f.ask.Buyer, Quantity: f.quantity, AcceptedAt: f.acceptedAt(), Lease: lease,
 	})
 	if err != nil {
 		return err
@@ -378,11 +378,13 @@ func (f *flight) acknowledged(offset sale.Offset, err error) {
 		return
 	}
 	i.board.NoteAppended(f.partition, offset)
-	placed := Hint{Offset: offset, Quantity: f.quantity, AcceptedAt: f.accepted}
+	placed := Hint{Offset: offset, Quantity: f.quantity, AcceptedAt: f.acceptedAt()}
 	i.recent.put(f.key, f.ask.Buyer, placed)
 	i.flights.settle(f, placed, nil, now)
 	i.gate.Remember(f.ask, placed, f.end)
 }
+
+func (f *flight) acceptedAt() sale.Time { return sale.Time(f.asked.UnixMilli()) }
 
 func (f *flight) end() { f.ingress.flights.end(f) }
 

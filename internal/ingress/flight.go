@@ -47,9 +47,7 @@ type flight struct {
 
 	stage   atomic.Int32
 	earlier *Hint     // in stageHinted
-	asked   time.Time // when the gate was asked, and then when the record was made
-
-	accepted sale.Time // as the record has it
+	asked   time.Time // when the gate was asked; then when the log was, which is the record's time
 
 	// Under the shard's lock, until it is settled.
 	settled bool

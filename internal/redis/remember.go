@@ -16,9 +16,9 @@ type remembered struct {
 	done func()
 }
 
-// setting is a command that stores a hint, and is used again for another one: a
-// crowd has many of them made otherwise. It is for a client of one server; that
-// of a cluster would remember the first key's place.
+// setting is a command that stores a hint, and then another one: a crowd would
+// have one made for each of its hints. It is for a client of one server; that of
+// a cluster would remember the first key's place.
 type setting struct {
 	command *goredis.StatusCmd
 	key     *string
